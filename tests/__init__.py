@@ -1,0 +1,1 @@
+"""The tests of Tenure. A folder for each package, a file for each module; see CONTRIBUTING.md."""
