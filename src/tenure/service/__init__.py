@@ -1,0 +1,1 @@
+"""The one door: validate, assign ids, call verbs."""

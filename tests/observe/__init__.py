@@ -1,0 +1,1 @@
+"""Events, the log lines made of them, and the page about them."""
