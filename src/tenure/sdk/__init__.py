@@ -1,0 +1,1 @@
+"""What task authors see: the decorator, the context, the clients."""
