@@ -1,0 +1,1 @@
+"""The whole engine under virtual time and seeded trouble; start at simulation.py."""
