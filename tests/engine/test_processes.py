@@ -60,6 +60,11 @@ async def start(parts: Parts, kind: Kind[..., Any], *args: Any, **fields: Any) -
     return next(run for run in parts.running if not run.is_settling)
 
 
+async def under_way(parts: Parts, begun: Path) -> None:
+    """Wait until the handler runs in the child and the worker has heard of it."""
+    await until(lambda: begun.exists() and all(run.has_begun for run in parts.runs))
+
+
 async def finish(parts: Parts, id: str = "task-1") -> Task:
     """Wait for its end."""
     await until(lambda: not parts.settler.is_empty)
@@ -160,7 +165,7 @@ async def test_progress_and_signs_of_life_come_over_the_pipe_whole(parts: Parts)
 async def test_a_wish_to_cancel_is_seen_in_the_child(parts: Parts, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     run = await start(parts, handlers.until_cancelled, str(begun))
-    await until(begun.exists)
+    await under_way(parts, begun)
 
     parts.executor.ask_to_cancel(run)
 
@@ -169,12 +174,12 @@ async def test_a_wish_to_cancel_is_seen_in_the_child(parts: Parts, tmp_path: Pat
 
 async def test_a_wish_does_not_outlive_its_attempt(parts: Parts, tmp_path: Path) -> None:
     run = await start(parts, handlers.until_cancelled, str(tmp_path / "first"), id="first")
-    await until((tmp_path / "first").exists)
+    await under_way(parts, tmp_path / "first")
     parts.executor.ask_to_cancel(run)
     await finish(parts, "first")
 
     await start(parts, handlers.until_cancelled, str(tmp_path / "second"), id="second")
-    await until((tmp_path / "second").exists)
+    await under_way(parts, tmp_path / "second")
     went_on = parts.settler.is_empty
     (second,) = parts.runs
     parts.executor.ask_to_cancel(second)
@@ -188,7 +193,7 @@ async def test_a_handler_that_overruns_is_killed_and_the_next_has_a_new_process(
 ) -> None:
     begun = tmp_path / "begun"
     await start(parts, handlers.hang, str(begun), timeout_us=50_000)
-    await until(begun.exists)
+    await under_way(parts, begun)
     child = child_of(parts)
 
     task = await finish(parts)
@@ -204,7 +209,7 @@ async def test_a_handler_that_overruns_is_killed_and_the_next_has_a_new_process(
 async def test_a_lost_lease_kills_the_child(parts: Parts, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     run = await start(parts, handlers.hang, str(begun))
-    await until(begun.exists)
+    await under_way(parts, begun)
     child = child_of(parts)
 
     parts.executor.stop(run, Stop.LOST)
@@ -218,7 +223,7 @@ async def test_a_child_that_is_killed_from_outside_is_a_failed_attempt(
 ) -> None:
     begun = tmp_path / "begun"
     await start(parts, handlers.hang, str(begun))
-    await until(begun.exists)
+    await under_way(parts, begun)
 
     child_of(parts).send_signal(signal.SIGKILL)
     task = await finish(parts)

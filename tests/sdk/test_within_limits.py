@@ -118,6 +118,28 @@ def test_on_apsw_a_worker_hears_of_the_commit(client: Client, own: apsw.Connecti
         assert handle.result(timeout=30) == 8
 
 
+def test_on_apsw_a_transaction_waits_for_its_turn_to_write(
+    client: Client, own: apsw.Connection
+) -> None:
+    """It was looked up first where the connection leads, and SQLite lets no reader in between."""
+    other = apsw.Connection(own.db_filename("main"))
+    other.execute("BEGIN IMMEDIATE; INSERT INTO orders VALUES (1)")
+    waits: list[int] = []
+
+    def let_go(_: int) -> bool:
+        waits.append(1)
+        other.execute("COMMIT")
+        return True
+
+    own.set_busy_handler(let_go)
+    with own:
+        client.within(own).enqueue(double, 1)
+
+    assert waits == [1]
+    assert payloads(client) == {b'{"n":1}'}
+    other.close()
+
+
 def test_on_apsw_a_locked_file_is_told_at_once(client: Client, own: apsw.Connection) -> None:
     other = apsw.Connection(own.db_filename("main"))
     other.execute("BEGIN IMMEDIATE")
@@ -149,7 +171,9 @@ def test_another_file_than_the_clients_is_refused(client: Client, tmp_path: Path
 def test_a_file_without_tables_is_refused(client: Client, tmp_path: Path) -> None:
     empty = apsw.Connection(str(tmp_path / "empty.db"))
 
-    with pytest.raises(SchemaError, match=r"has no table 'task'.*tenure db migrate"):
+    with pytest.raises(
+        SchemaError, match=r"no such table: task.*run 'tenure db migrate'"
+    ):
         tenure.enqueue_on(empty, CALL)
 
     empty.close()

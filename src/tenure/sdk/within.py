@@ -80,7 +80,7 @@ class Within(Enqueuer):
     def run(self, program: Program[T]) -> T:
         """Run a program on the borrowed connection."""
         if not self._is_checked:
-            here = self._borrowed.run(place())
+            here = self._borrowed.place()
             _refuse_without_tables(here)
             mine = self._client.run(_whereabouts())
             _refuse_elsewhere(here, mine, self.settings.url)
@@ -105,7 +105,7 @@ class AsyncWithin(AsyncEnqueuer):
     async def run(self, program: Program[T]) -> T:
         """Run a program on the borrowed connection."""
         if not self._is_checked:
-            here = await self._borrowed.run(place())
+            here = await self._borrowed.place()
             _refuse_without_tables(here)
             mine = await self._client.run(_whereabouts())
             _refuse_elsewhere(here, mine, self.settings.url)
@@ -131,7 +131,7 @@ def enqueue_on(
     """
     clock = SystemClock()
     borrowed = borrow(connection, clock)
-    _refuse_without_tables(borrowed.run(place()))
+    _refuse_without_tables(borrowed.place())
     return run_sync(_enqueue(call, tenant, settings), borrowed, clock)
 
 
@@ -145,7 +145,7 @@ async def enqueue_on_async(
     """Store a task in the transaction of *connection*; as `enqueue_on`, for coroutines."""
     clock = SystemClock()
     borrowed = borrow_async(connection, clock)
-    _refuse_without_tables(await borrowed.run(place()))
+    _refuse_without_tables(await borrowed.place())
     return await run_async(_enqueue(call, tenant, settings), borrowed, clock)
 
 

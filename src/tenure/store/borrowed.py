@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from tenure.kernel.errors import InvalidError
 from tenure.kernel.ports import Clock, Verb
+from tenure.store.place import Place, place
 from tenure.store.statements import Compiled, load
 
 T = TypeVar("T")
@@ -49,12 +50,20 @@ class Borrowed(Protocol):
         """
         ...
 
+    def place(self) -> Place:
+        """Return where the connection leads; errors as in `run`."""
+        ...
+
 
 class AsyncBorrowed(Protocol):
     """Runs verbs on a borrowed connection, for coroutines."""
 
     async def run(self, verb: Verb[T]) -> T:
         """Run one verb; see `Borrowed.run`."""
+        ...
+
+    async def place(self) -> Place:
+        """Return where the connection leads; errors as in `Borrowed.run`."""
         ...
 
 
@@ -94,6 +103,16 @@ class _Apsw:
 
         return run_within(verb, self._connection, self._clock)
 
+    def place(self) -> Place:
+        """Return which file it is, without a look into it.
+
+        A transaction that has read is refused its first write if anyone else has written since,
+        however patient its connection is. So what is read first must be what is written.
+        """
+        from tenure.store.sqlite_session import file_of
+
+        return Place(database=file_of(self._connection), server="", table="task")
+
 
 class _Psycopg:
     def __init__(self, connection: Foreign, clock: Clock) -> None:
@@ -107,6 +126,9 @@ class _Psycopg:
         if driver.closed:
             raise _closed()
         return run_within(verb, driver, _statements(), self._clock)
+
+    def place(self) -> Place:
+        return self.run(place())
 
     def _driver_connection(self) -> Foreign:
         """Return the connection of psycopg, in the transaction that its owner is in."""
@@ -142,6 +164,9 @@ class _Async:
         if driver.closed:
             raise _closed()
         return await run_within_async(verb, driver, _statements(), self._clock)
+
+    async def place(self) -> Place:
+        return await self.run(place())
 
     async def _driver_connection(self) -> Foreign:
         """Return the driver's connection, in the transaction that its owner is in."""

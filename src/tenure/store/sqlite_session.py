@@ -168,12 +168,7 @@ def run_within(verb: Verb[T], connection: apsw.Connection, clock: Clock) -> T:
     Raises:
         InvalidError: the connection is closed.
     """
-    try:
-        connection.total_changes()
-    except apsw.ConnectionClosedError as error:
-        raise InvalidError(
-            "the connection is closed: enqueue before it is closed", field="connection"
-        ) from error
+    file_of(connection)
     session = Session(connection, clock)
     if verb.mode is not Mode.TRANSACTION:
         return session.feed(verb)
@@ -183,6 +178,20 @@ def run_within(verb: Verb[T], connection: apsw.Connection, clock: Clock) -> T:
     except apsw.Error as error:
         raise translated(error) from error
     return value
+
+
+def file_of(connection: apsw.Connection) -> str:
+    """Return the path of a connection's file.
+
+    Raises:
+        InvalidError: the connection is closed.
+    """
+    try:
+        return connection.db_filename("main")
+    except apsw.ConnectionClosedError as error:
+        raise InvalidError(
+            "the connection is closed: enqueue before it is closed", field="connection"
+        ) from error
 
 
 def connect(options: SqliteOptions) -> apsw.Connection:
