@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import apsw
 import asyncpg
@@ -424,18 +425,63 @@ def test_a_throttle_lets_a_topic_through_once_in_a_while() -> None:
     assert throttle.allows("a")
 
 
-def test_a_throttle_asks_for_one_follower_in_each_pause() -> None:
+def followed(throttle: NoticeThrottle, clock: FakeClock, *rides: str) -> tuple[bool, int]:
+    """Follow "a" while others do what *rides* says in each pause: tell of it, or be held back.
+
+    Return what was answered and after how many pauses.
+    """
+    pauses = 0
+
+    async def sleep(us: int) -> None:
+        nonlocal pauses
+        for ride in rides[pauses].split():
+            clock.slept_us += us // 4
+            assert throttle.allows("a") if ride == "tell" else not throttle.hold("a")
+        clock.slept_us += us
+        pauses += 1
+
+    with patch.object(clock, "sleep", sleep):
+        return asyncio.run(throttle.follow("a")), pauses
+
+
+@pytest.fixture
+def held() -> tuple[NoticeThrottle, FakeClock]:
+    """A throttle that told of "a" a pause ago, and has held it back since."""
     clock = FakeClock()
     throttle = NoticeThrottle(clock)
     throttle.allows("a")
-
-    asked = [throttle.must_follow("a"), throttle.must_follow("a")]
     clock.slept_us += PAUSE_US
-    throttle.followed("a")
+    throttle.hold("a")
+    return throttle, clock
 
-    assert [True, False] == asked
-    assert not throttle.allows("a")
-    assert throttle.must_follow("a")
+
+def test_what_a_throttle_holds_back_has_one_follower() -> None:
+    throttle = NoticeThrottle(FakeClock())
+    throttle.allows("a")
+
+    assert [True, False, True] == [throttle.hold("a"), throttle.hold("a"), throttle.hold("b")]
+
+
+def test_a_follower_tells_what_nobody_else_told(held: tuple[NoticeThrottle, FakeClock]) -> None:
+    throttle, clock = held
+
+    assert (True, 1) == followed(throttle, clock, "")
+    assert (False, True) == (throttle.allows("a"), throttle.hold("a"))
+
+
+def test_a_follower_is_not_needed_where_others_told(held: tuple[NoticeThrottle, FakeClock]) -> None:
+    throttle, clock = held
+
+    assert (False, 1) == followed(throttle, clock, "hold tell")
+    assert throttle.hold("a")
+
+
+def test_a_follower_stays_while_others_tell_and_are_held_back_after_that(
+    held: tuple[NoticeThrottle, FakeClock],
+) -> None:
+    throttle, clock = held
+
+    assert (True, 3) == followed(throttle, clock, "tell hold", "tell hold", "")
 
 
 def test_a_throttle_does_not_remember_topics_for_ever() -> None:

@@ -223,8 +223,7 @@ def test_a_verb_that_gets_no_connection_in_time_is_busy(postgres_dsn: str) -> No
         options = replace(postgres_options(postgres_dsn), pool_max=1, connect_s=0.1)
         store = PostgresStore(options, FakeClock())
         await store.open()
-        assert store._pool is not None
-        async with store._pool.acquire():
+        async with store._pool.take():
             with pytest.raises(StoreBusyError, match="TimeoutError"):
                 await store.run(workers.clock())
         assert await store.run(workers.clock()) > 0
@@ -329,8 +328,8 @@ def test_durability_reaches_the_session(
     async def ask_asyncpg() -> object:
         store = PostgresStore(options, FakeClock())
         await store.open()
-        assert store._pool is not None
-        found: object = await store._pool.fetchval("SHOW synchronous_commit")
+        async with store._pool.take() as connection:
+            found: object = await connection.fetchval("SHOW synchronous_commit")
         await store.close()
         return found
 

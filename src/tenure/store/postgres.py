@@ -24,6 +24,7 @@ from tenure.kernel.ports import Batch, Clock, Mode, Rows, Script, Step, Verb
 from tenure.setting_forms import mask_url
 from tenure.store.postgres_notices import NoticeChannel, NoticeThrottle
 from tenure.store.postgres_options import PostgresOptions
+from tenure.store.postgres_pool import ConnectionPool
 from tenure.store.postgres_steps import FAILED_TRANSACTION, texts
 from tenure.store.statements import Compiled, load
 
@@ -73,7 +74,7 @@ class PostgresStore:
         self._options = options
         self._clock = clock
         self._statements = load("postgres", store_clock=uses_store_clock)
-        self._pool: asyncpg.Pool | None = None
+        self._pool = ConnectionPool(options, clock)
         self._throttle = NoticeThrottle(clock)
         self._channel = NoticeChannel(options, clock)
         self._late_notices: set[asyncio.Task[None]] = set()
@@ -84,33 +85,21 @@ class PostgresStore:
         Raises:
             StoreDownError: the server cannot be reached, or refuses us.
         """
-        options = self._options
         try:
-            self._pool = await asyncpg.create_pool(
-                options.url,
-                min_size=0,
-                max_size=options.pool_max,
-                reset=_tidy,
-                max_inactive_connection_lifetime=300,
-                statement_cache_size=100 if options.prepare else 0,
-                timeout=options.connect_s,
-                server_settings=options.server_settings,
-            )
-            async with self._pool.acquire(timeout=options.connect_s):
+            async with self._pool.take():
                 pass
         except (
             *(OSError, TimeoutError, ValueError),
             *(asyncpg.PostgresError, asyncpg.InterfaceError),
         ) as error:
             raise StoreDownError(
-                f"cannot open {mask_url(options.url)}: {_sentence(error)}"
+                f"cannot open {mask_url(self._options.url)}: {_sentence(error)}"
             ) from error
 
     async def run(self, verb: Verb[T]) -> T:
         """Run one verb; see `kernel.ports.AsyncStore`."""
-        assert self._pool is not None, "the store is not open"
         try:
-            async with self._pool.acquire(timeout=self._options.connect_s) as connection:
+            async with self._pool.take() as connection:
                 if verb.mode is not Mode.TRANSACTION:
                     return await self.feed(verb, connection)
                 async with connection.transaction():
@@ -141,20 +130,19 @@ class PostgresStore:
         if self._late_notices:
             await asyncio.wait(self._late_notices)
         await self._channel.close()
-        if self._pool is not None:
-            await self._pool.close()
+        await self._pool.close()
 
     async def _execute(self, step: Step, connection: Connection) -> Rows:
         if isinstance(step, Script):
             await connection.execute(step.text)
             return ()
         compiled = self._statements[step.name]
+        topic, rides = step.notice, False
         values: list[object] = []
-        rides = False
         for name in compiled.names:
             if name == "notify":
-                rides = True
-                values.append(self._topic_now(step.notice))
+                rides = topic is not None and self._throttle.allows(topic)
+                values.append(topic if rides else None)
             elif name == "now_us":
                 values.append(self._clock.now_us())
             elif isinstance(step, Batch) and name in step.columns:
@@ -164,30 +152,21 @@ class PostgresStore:
         # A record is a sequence in all but its declaration.
         records: Any = await connection.fetch(compiled.text, *values)
         rows: Rows = records
-        if step.notice is not None and not rides:
-            await connection.fetch(self._statements["send_notice"].text, step.notice)
-        return rows
-
-    def _topic_now(self, topic: str | None) -> str | None:
-        """Return the topic to send with a statement, or hold it back for a moment.
-
-        A commit with a notice waits for all others that have one, so a burst of inserts sends
-        one at its start and one a few milliseconds later for those that came after it.
-        """
-        if topic is None or self._throttle.allows(topic):
-            return topic
-        if self._throttle.must_follow(topic):
+        if topic is None or rides:
+            return rows
+        if "notify" not in compiled.names:
+            await connection.fetch(self._statements["send_notice"].text, topic)
+        elif self._throttle.hold(topic):
             late = asyncio.get_running_loop().create_task(self._send_late(topic))
             self._late_notices.add(late)
             late.add_done_callback(self._late_notices.discard)
-        return None
+        return rows
 
     async def _send_late(self, topic: str) -> None:
-        await self._clock.sleep(self._throttle.pause_us)
-        self._throttle.followed(topic)
-        assert self._pool is not None, "the store is not open"
+        if not await self._throttle.follow(topic):
+            return
         try:
-            async with self._pool.acquire() as connection:
+            async with self._pool.take() as connection:
                 await connection.fetch(self._statements["send_notice"].text, topic)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return  # Workers look by themselves every second; the tasks are stored.
@@ -252,15 +231,6 @@ def _is_closed(connection: Connection) -> bool:
         return connection.is_closed()
     except asyncpg.InterfaceError:  # given back to its pool
         return True
-
-
-async def _tidy(connection: Connection) -> None:
-    """Make a connection ready for its next user: only a transaction could be left over.
-
-    The driver's own way costs a trip after every verb, to undo what verbs never do.
-    """
-    if connection.is_in_transaction():
-        await connection.reset()
 
 
 def translated(error: BaseException) -> StoreError | ConflictError:

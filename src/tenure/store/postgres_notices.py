@@ -90,32 +90,48 @@ class NoticeChannel:
 
 
 class NoticeThrottle:
-    """Lets a topic through once in a few milliseconds, and says when one must follow."""
+    """Lets a topic through once in a few milliseconds; what it holds back is sent after that.
+
+    A commit with a notice waits for all others that have one, so a burst of inserts sends one at
+    its start, one every few milliseconds, and one soon after its end.
+    """
 
     def __init__(self, clock: Clock, *, pause_us: int = PAUSE_US) -> None:
-        self.pause_us = pause_us
+        self._pause_us = pause_us
         self._clock = clock
         self._sent_us: dict[str, int] = {}
-        self._following: set[str] = set()
+        self._held_us: dict[str, int] = {}
 
     def allows(self, topic: str) -> bool:
         """Return whether the topic may be sent now; if so, it counts as sent."""
         now_us = self._clock.monotonic_us()
-        if now_us - self._sent_us.get(topic, -self.pause_us) < self.pause_us:
+        if now_us - self._sent_us.get(topic, -self._pause_us) < self._pause_us:
             return False
         if len(self._sent_us) > 1000:
             self._sent_us.clear()
         self._sent_us[topic] = now_us
         return True
 
-    def must_follow(self, topic: str) -> bool:
-        """Return whether the caller must send the topic later; once for each pause."""
-        if topic in self._following:
-            return False
-        self._following.add(topic)
-        return True
+    def hold(self, topic: str) -> bool:
+        """Note that what the topic tells of is written, untold.
 
-    def followed(self, topic: str) -> None:
-        """Note that the topic that was held back is being sent now."""
-        self._following.discard(topic)
-        self._sent_us[topic] = self._clock.monotonic_us()
+        Return whether the caller must now `follow`; otherwise somebody does so already.
+        """
+        must_follow = topic not in self._held_us
+        self._held_us[topic] = self._clock.monotonic_us()
+        return must_follow
+
+    async def follow(self, topic: str) -> bool:
+        """Wait for a chance that others tell of what was held back. Return whether none did."""
+        try:
+            while True:
+                began_us = self._clock.monotonic_us()
+                await self._clock.sleep(self._pause_us)
+                sent_us = self._sent_us.get(topic, -1)
+                if sent_us > self._held_us[topic]:
+                    return False
+                if sent_us <= began_us:
+                    self._sent_us[topic] = self._clock.monotonic_us()
+                    return True
+        finally:
+            del self._held_us[topic]
