@@ -42,16 +42,17 @@ class Uuid7Ids:
 
     def new(self) -> str:
         """Return a new id."""
-        return self.many(1)[0]
+        stamp = self._stamp(1)
+        noise = secrets.token_hex(8)
+        time_part = f"{stamp:015x}"
+        return (
+            f"{time_part[:8]}-{time_part[8:12]}-7{time_part[12:]}"
+            f"-{_VARIANTS[noise[0]]}{noise[1:4]}-{noise[4:]}"
+        )
 
     def many(self, count: int) -> list[str]:
         """Return so many new ids, in order."""
-        nanoseconds = time.time_ns()
-        # 60 bits: milliseconds, then the fraction in units of 2**-12 ms.
-        stamp = (nanoseconds // 1_000_000 << 12) | ((nanoseconds % 1_000_000) << 12) // 1_000_000
-        with self._lock:
-            first = max(stamp, self._last + 1)
-            self._last = first + count - 1
+        first = self._stamp(count)
         noise = secrets.token_hex(8 * count)
         texts: list[str] = []
         millisecond, time_part = -1, ""
@@ -66,6 +67,17 @@ class Uuid7Ids:
                 f"-{noise[at + 4 : at + 16]}"
             )
         return texts
+
+    def _stamp(self, count: int) -> int:
+        """Take so many stamps of time, each later than all before; return the first.
+
+        60 bits: milliseconds, then the fraction in units of 2**-12 ms.
+        """
+        millisecond, rest = divmod(time.time_ns(), 1_000_000)
+        with self._lock:
+            first = max(millisecond << 12 | (rest << 12) // 1_000_000, self._last + 1)
+            self._last = first + count - 1
+        return first
 
 
 # Two bits of the variant are fixed, so of sixteen digits four are left.
