@@ -171,9 +171,7 @@ def test_another_file_than_the_clients_is_refused(client: Client, tmp_path: Path
 def test_a_file_without_tables_is_refused(client: Client, tmp_path: Path) -> None:
     empty = apsw.Connection(str(tmp_path / "empty.db"))
 
-    with pytest.raises(
-        SchemaError, match=r"no such table: task.*run 'tenure db migrate'"
-    ):
+    with pytest.raises(SchemaError, match=r"no such table: task.*run 'tenure db migrate'"):
         tenure.enqueue_on(empty, CALL)
 
     empty.close()
