@@ -55,7 +55,9 @@ console = Console(highlight=False, soft_wrap=True)
 @click.option("--limit", type=click.IntRange(1), help="Take only so many files.")
 def main(workers: int, url: str | None, limit: int | None) -> None:
     """Take a census of Python's standard library."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be stopped tidily, as by Ctrl-C
+    # To be stopped tidily, as by Ctrl-C; which the background jobs of a shell do not hear of.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="code-census-"))
     log = folder / "workers.log"
     url = url or f"sqlite:///{folder / 'census.db'}"

@@ -63,6 +63,10 @@ class SimIds(Uuid7Ids):
         self._rng = rng
         self._count = 0
 
+    def new(self) -> str:
+        """Return a new id."""
+        return self.many(1)[0]
+
     def many(self, count: int) -> list[str]:
         """Return so many new ids, in order."""
         made: list[str] = []
