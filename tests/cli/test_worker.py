@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -36,6 +37,18 @@ APPLICATION = """
     @tenure.task(runtime="process")
     def square(n: int) -> list[int]:
         return [n * n, os.getpid()]
+
+    @tenure.task
+    def relay(runtime: str) -> str:
+        return tenure.Client().enqueue(echo if runtime == "thread" else process_echo).id
+
+    @tenure.task
+    def echo() -> str:
+        return tenure.Client().settings.url
+
+    @tenure.task(runtime="process")
+    def process_echo() -> str:
+        return tenure.Client().settings.url
 """
 
 
@@ -51,6 +64,9 @@ def kinds() -> Registry:
 
     @registry.task(runtime="process")
     def square(n: int) -> list[int]: ...  # type: ignore[empty-body] # as above
+
+    @registry.task
+    def relay(runtime: str) -> str: ...  # type: ignore[empty-body] # as above
 
     return registry
 
@@ -115,6 +131,21 @@ def test_a_third_signal_ends_even_a_worker_whose_loop_is_blocked(
     until(signalled, "the worker ends")
 
     assert 128 + signal.SIGTERM == worker.ends()
+
+
+@pytest.mark.parametrize("runtime", ["thread", "process"])
+def test_a_client_that_a_handler_opens_is_of_its_workers_store(
+    client: Client, url: str, kinds: Registry, path: str, start: Start, runtime: str
+) -> None:
+    """It was that of the file in the working directory, which nobody served."""
+    worker = start("worker", path, "--url", url)
+
+    following = client.enqueue(kinds.get("relay"), runtime).result(timeout=60)
+    found = json.loads(client.result(following, timeout=60))
+
+    worker.process.terminate()
+    assert 0 == worker.ends()
+    assert url == found
 
 
 @pytest.mark.parametrize("loop", ["--uvloop", "--no-uvloop"])

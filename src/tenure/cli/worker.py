@@ -81,6 +81,8 @@ def worker(
         arguments = fleet.arguments_of_one(current().arguments)
         fleet.run(fleet.Plan(count=count, log=settings.log, arguments=arguments))
         return
+    # A handler, or its module, that opens a client means the store of its worker.
+    os.environ[URL_VARIABLE] = settings.url
     plan = Plan(
         registry=application.load(app),
         queues=names,
@@ -95,6 +97,9 @@ def worker(
         else:
             configure(settings.log)
             runner.run(work(plan))
+
+
+URL_VARIABLE = "TENURE_URL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
