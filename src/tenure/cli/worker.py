@@ -82,7 +82,7 @@ def worker(
         fleet.run(fleet.Plan(count=count, log=settings.log, arguments=arguments))
         return
     # A handler, or its module, that opens a client means the store of its worker.
-    os.environ[URL_VARIABLE] = settings.url
+    os.environ[URL_VARIABLE] = settings.url  # noqa: TID251 - left there for `config.load`
     plan = Plan(
         registry=application.load(app),
         queues=names,
