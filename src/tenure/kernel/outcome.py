@@ -11,14 +11,27 @@ from typing import Any
 
 from tenure.kernel.model import ErrorReport
 from tenure.kernel.ports import Verb
+from tenure.kernel.schedules.definition import Definition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steer:
+    """What a run says about the next one of its schedule: when it is, or the rule from now on."""
+
+    next_us: int | None = None
+    definition: Definition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """The handler returned. `also` is a verb to run in the transaction that settles it."""
+    """The handler returned. `also` is a verb to run in the transaction that settles it.
+
+    `carry` is the state that a run hands to the next one of its schedule.
+    """
 
     result: bytes | None = None
     carry: bytes | None = None
+    steer: Steer | None = None
     also: Verb[Any] | None = None  # what the verb returns is nobody's business here
 
 

@@ -168,9 +168,11 @@ class Rng(Protocol):
         ...
 
 
-# Topics of notices: a queue has work, a task was asked to cancel, or something unknown happened.
+# Topics of notices: a queue has work, a task was asked to cancel, a schedule or a calendar has
+# changed, or something unknown happened.
 ANYTHING = "*"
 CANCEL = "cancel"
+SCHEDULES = "schedules"
 
 
 def queue_topic(queue: str) -> str:

@@ -73,6 +73,7 @@ class Settlement(NamedTuple):
     cause: str | None = None
     waiting_for: str | None = None
     also: Verb[Any] | None = None
+    schedule_id: str | None = None
 
 
 def settle(claim: Claim, outcome: Outcome, policy: RetryPolicy, *, u: float) -> Settlement:
@@ -136,5 +137,12 @@ def _failure(claim: Claim, failed: Failed, policy: RetryPolicy, *, u: float) -> 
 
 def _settlement(claim: Claim, event: Event, **fields: Any) -> Settlement:  # checked by callers
     return Settlement(
-        claim.tenant, claim.id, claim.claim_no, claim.attempt, claim.claimed_at_us, event, **fields
+        claim.tenant,
+        claim.id,
+        claim.claim_no,
+        claim.attempt,
+        claim.claimed_at_us,
+        event,
+        schedule_id=claim.schedule_id,
+        **fields,
     )
