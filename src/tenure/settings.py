@@ -264,6 +264,37 @@ class PrunerSettings:
         Duration(least_us=0, most_us=3_650 * DAY_US, zero="until the pruner's next turn"),
         "Raise it if it must be known for longer who cancelled what.",
     ] = 7 * DAY_US
+    keep_fires_us: Annotated[
+        int,
+        Duration(least_us=DAY_US, most_us=3_650 * DAY_US),
+        "Raise it if it must be known for longer which instants of schedules fired.",
+    ] = 90 * DAY_US
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSettings:
+    """How schedules are fired."""
+
+    every_us: Annotated[
+        int,
+        Duration(least_us=100 * MILLISECOND_US, most_us=60 * SECOND_US),
+        "Lower it if new schedules are noticed late where notices do not arrive.",
+    ] = 5 * SECOND_US
+    batch: Annotated[
+        int,
+        Count(unit="schedules", least=1, most=10_000),
+        "Lower it if firing many schedules at once keeps other writers waiting.",
+    ] = 500
+    replan_batch: Annotated[
+        int,
+        Count(unit="schedules", least=1, most=10_000),
+        "Lower it if planning anew after a clock was set back keeps other writers waiting.",
+    ] = 500
+    late_us: Annotated[
+        int,
+        Duration(least_us=SECOND_US, most_us=DAY_US),
+        "Raise it if schedules that let missed instants go lose them during longer restarts.",
+    ] = 60 * SECOND_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +354,7 @@ class Settings:
     renewer: RenewerSettings = RenewerSettings()
     reaper: ReaperSettings = ReaperSettings()
     pruner: PrunerSettings = PrunerSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
     elector: ElectorSettings = ElectorSettings()
     listener: ListenerSettings = ListenerSettings()
     log: LogSettings = LogSettings()

@@ -39,6 +39,7 @@ SECOND_US = 1_000_000
 TABLES = (
     *("task_event", "attempt", "task_body", "task"),
     *("queue", "worker", "leader"),
+    *("schedule", "fire", "calendar", "mark"),
 )
 
 

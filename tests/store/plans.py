@@ -22,7 +22,9 @@ Values = Mapping[str, object]
 Mode = Literal["auto", "force_custom_plan", "force_generic_plan"]
 
 # A scan over an index that holds little of the table is not one of the table.
-SQLITE_SCAN = re.compile(r"SCAN (task|attempt|task_event|task_body)\b(?! USING .*INDEX)")
+SQLITE_SCAN = re.compile(
+    r"SCAN (task|attempt|task_event|task_body|schedule|fire)\b(?! USING .*INDEX)"
+)
 SQLITE_INDEX = re.compile(r"(?:SEARCH|SCAN) \w+ USING (?:COVERING )?INDEX (\w+)")
 SQLITE_KEY = re.compile(r"SEARCH (\w+) USING PRIMARY KEY")
 

@@ -26,13 +26,17 @@ from tests.store.faults import (
     open_new,
     statement_fault,
 )
+from tests.store.faults_of_schedules import ENDING, FIRING, SCHEDULE_CONSTRAINTS, SCHEDULING
 from tests.store.faults_of_tables import ASKING, CONSTRAINTS, KEEPING, WORKING
 from tests.store.faults_of_work import CLAIMING, SETTLING
 from tests.store.sessions import WouldWaitError
 
 WORKER: dict[Dialect, DriverName] = {"sqlite": "apsw_sync", "postgres": "psycopg"}
 
-STATEMENTS = [*CLAIMING, *SETTLING, *ASKING, *KEEPING, *WORKING]
+STATEMENTS = [
+    *(*CLAIMING, *SETTLING, *ASKING, *KEEPING, *WORKING),
+    *(*SCHEDULING, *FIRING, *ENDING),
+]
 FAILURES = (
     *(AssertionError, ValueError, IndexError, TypeError, WouldWaitError),
     *(TenureError, apsw.Error, psycopg.Error),
@@ -69,7 +73,7 @@ def test_a_guard_left_out_of_a_statement_is_missed(
             faulty.close()
 
 
-@pytest.mark.parametrize(("fault", "dialect"), cases(CONSTRAINTS))
+@pytest.mark.parametrize(("fault", "dialect"), cases([*CONSTRAINTS, *SCHEDULE_CONSTRAINTS]))
 def test_a_constraint_left_out_of_a_migration_is_missed(
     fault: Fault, dialect: Dialect, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -119,3 +119,43 @@ def fill(store: Driver, *crowds: Crowd, now: str, first: int) -> None:
         """INSERT INTO attempt SELECT tenant, id, claim_no, attempt, worker_id, run_at_us,
         ended_at_us, 'complete', NULL FROM task WHERE state = 'completed' AND id LIKE '%7'"""
     )
+
+
+def fill_schedules(store: Driver, *, now: str, first: int, count: int, next_us: str) -> None:
+    """Insert schedules of which one in four takes turns; *next_us* is SQL over `number`."""
+    dialect = store.dialect
+    numbers = NUMBERS[dialect].format(first=first, last=first + count - 1)
+    name = NAMES[dialect].format(prefix="schedule")
+    store.rows(
+        f"""{numbers} INSERT INTO schedule (tenant, id, rule, text, zone, policies, kind, payload,
+        queue, lane, cost, attempts_max, origin, cursor_us, next_fire_at_us, floor_us, fired,
+        turns, revision, created_at_us, updated_at_us)
+        SELECT '', {name}, 'interval', '1m', 'UTC', '{{}}', 'mail', {BYTES[dialect]}, 'default',
+        2, 1, 1, 'app', {now} - 1, {next_us.replace("{shuffled}", SHUFFLED)}, 0, 0,
+        CASE WHEN number % 4 = 0 THEN 1 ELSE 0 END, 1, {now}, {now} FROM numbers"""
+    )
+
+
+def fill_runs(store: Driver, *, now: str, first: int, count: int, schedules: int) -> None:
+    """Insert completed runs of the first so many schedules, with their entries in the ledger."""
+    dialect = store.dialect
+    crowd = Crowd(
+        name="run",
+        count=count,
+        state="completed",
+        attempt="1",
+        worker_id="'worker-1'",
+        ended_at_us="{now} - {shuffled}",
+    )
+    fill(store, crowd, now=now, first=first)
+    schedule = NAMES[dialect].format(prefix="schedule").replace("number", "place")
+    place = f"CAST(substr(id, 5) AS bigint) % {schedules} + 1"
+    source = f"(SELECT id, run_at_us, {place} AS place FROM task WHERE id LIKE 'run-%')"
+    store.rows(
+        f"UPDATE task SET schedule_id = named.schedule FROM (SELECT id, {schedule} AS schedule "
+        f"FROM {source} AS placed) AS named WHERE task.id = named.id"
+    )
+    store.rows(
+        f"INSERT INTO fire SELECT '', {schedule}, run_at_us, 'fired', id, run_at_us, '' "
+        f"FROM {source} AS placed"
+    )

@@ -26,11 +26,12 @@ from tenure.kernel.ports import (
     transaction,
 )
 from tenure.kernel.settle import EFFECTS, Settlement
-from tenure.kernel.states import LIVE, TRANSITIONS, Event, State
-from tenure.store import history, rows
+from tenure.kernel.states import ENDED, LIVE, TRANSITIONS, Event, State
+from tenure.store import history, rows, run_ends
 
 # More than any queue has slots.
 UNLIMITED = 2**31 - 1
+_ENDED = frozenset(state.value for state in ENDED)
 
 ClaimKey = tuple[str, str, int]  # tenant, task id, claim_no
 
@@ -166,6 +167,7 @@ def settle(
     states = yield from _write(ordered, inline_bytes_max=inline_bytes_max)
     written = [each for each in ordered if each[:3] in states]
     yield from history.log_attempts(written, states, worker_id=worker_id)
+    yield from _end_runs(written, states)
     for each in written:
         if each.also is not None:
             yield from each.also
@@ -199,7 +201,10 @@ def expire(
             by_worker[claim.worker_id].append(settlement)
     for worker_id, written in by_worker.items():
         yield from history.log_attempts(written, states, worker_id=worker_id)
-    return [pair for pair in pairs if pair[1][:3] in states]
+    # All together, since schedules too are locked in one order.
+    taken = [pair for pair in pairs if pair[1][:3] in states]
+    yield from _end_runs([settlement for _, settlement in taken], states)
+    return taken
 
 
 @transaction
@@ -292,6 +297,22 @@ def _write(
             ]
         )
     return states
+
+
+def _end_runs(written: Sequence[Settlement], states: Mapping[ClaimKey, str]) -> Steps[None]:
+    """Tell the schedules of the runs that have ended."""
+    yield from run_ends.ended(
+        [
+            run_ends.EndedRun(
+                each.tenant,
+                each.schedule_id,
+                each.task_id,
+                each.carry if states[each[:3]] == State.COMPLETED.value else None,
+            )
+            for each in written
+            if each.schedule_id is not None and states[each[:3]] in _ENDED
+        ]
+    )
 
 
 def _stands(

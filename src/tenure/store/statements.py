@@ -28,11 +28,13 @@ AMBIENT = frozenset({"now_us", "notify", "document"})
 # PostgreSQL's driver cannot guess the type of a bare parameter, so each has one here.
 _TEXT = """tenant id kind queue state unique_key root_id parent_id schedule_id tags traceparent
     before_id cause worker_id event detail part name host version queues waiting_for
-    notify topic phase checksum document""".split()
+    notify topic phase checksum document rule text zone policies origin trouble note verdict
+    task_id held_by after_id""".split()
 _INTEGER = """lane cost attempt attempts_max slots queue_slots pid stuck give_back crashed outlives
-    force limited""".split()
+    force limited paused fired turns""".split()
 _BIGINT = """run_at_us now_us delay_us timeout_us claim_no lease_us spare queue_spare limit keep_us
-    started_at_us forget_us number""".split()
+    started_at_us forget_us number start_us end_us cursor_us steered_us next_fire_at_us instant_us
+    floor_us gap_us revision was_next_us before_us""".split()
 _BYTES = "payload carry result progress error body".split()
 PARAMETERS: dict[str, str] = {
     **dict.fromkeys(_TEXT, "text"),

@@ -23,7 +23,7 @@ from tenure.kernel.ports import (
     transaction,
 )
 from tenure.kernel.states import ENDED, Event, State
-from tenure.store import history, rows
+from tenure.store import history, rows, run_ends
 
 # Greater than every id that `list_tasks` can meet: ids are printable.
 LAST_ID = "\U0010ffff"
@@ -37,6 +37,7 @@ class _Locked(NamedTuple):
     attempt: int
     worker_id: str
     claimed_at_us: int
+    schedule_id: str | None
 
 
 @single
@@ -198,6 +199,9 @@ def cancel(tenant: str, task_id: TaskId, *, force: bool, reason: str) -> Steps[S
                 worker_id=locked.worker_id,
                 started_at_us=locked.claimed_at_us,
             )
+        if locked.schedule_id is not None:
+            run = run_ends.EndedRun(tenant, locked.schedule_id, task_id, None)
+            yield from run_ends.ended([run])
         return State.CANCELLED
     asked = yield Statement("ask_task_to_cancel", key, notice=CANCEL)
     if asked:
@@ -302,8 +306,7 @@ def _lock(tenant: str, task_id: TaskId) -> Steps[_Locked]:
     found = yield Statement("lock_task", {"tenant": tenant, "id": task_id})
     if not found:
         raise NotFoundError(f"there is no task {task_id!r}")
-    state, claim_no, attempt, worker_id, claimed_at_us = found[0]
-    return _Locked(State(state), claim_no, attempt, worker_id, claimed_at_us)
+    return _Locked(State(found[0][0]), *found[0][1:])
 
 
 def _refuse_taken_key(tenant: str, task_id: TaskId) -> Steps[None]:

@@ -47,7 +47,7 @@ FROM UNNEST(:id[], :payload[]) AS given (id, payload)
 
 -- name: lock_task
 -- Differs from SQLite: what was read must still be so when the next statement writes.
-SELECT state, claim_no, attempt, worker_id, claimed_at_us FROM task
+SELECT state, claim_no, attempt, worker_id, claimed_at_us, schedule_id FROM task
 WHERE tenant = :tenant AND id = :id
 FOR UPDATE
 

@@ -40,7 +40,7 @@ SELECT
 FROM json_each(:document)
 
 -- name: lock_task
-SELECT state, claim_no, attempt, worker_id, claimed_at_us FROM task
+SELECT state, claim_no, attempt, worker_id, claimed_at_us, schedule_id FROM task
 WHERE tenant = :tenant AND id = :id
 
 -- name: claim_tasks
