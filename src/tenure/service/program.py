@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from tenure.kernel.errors import StoreBusyError
+from tenure.kernel.errors import StoreBusyError, TenureError
 from tenure.kernel.ports import Clock, Verb
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class BlockingClock(Clock, Protocol):
 def run_sync(program: Program[T], store: Runner, clock: BlockingClock) -> T:
     """Run a program to its end."""
     answer: object = None
-    error: StoreBusyError | None = None
+    error: TenureError | None = None
     try:
         while True:
             step = program.send(answer) if error is None else program.throw(error)
@@ -76,8 +76,8 @@ def run_sync(program: Program[T], store: Runner, clock: BlockingClock) -> T:
                 case _:
                     try:
                         answer = store.run(step)
-                    except StoreBusyError as busy:
-                        error = busy
+                    except TenureError as failed:
+                        error = failed
     except StopIteration as stop:
         value: T = stop.value
         return value
@@ -86,7 +86,7 @@ def run_sync(program: Program[T], store: Runner, clock: BlockingClock) -> T:
 async def run_async(program: Program[T], store: AsyncRunner, clock: Clock) -> T:
     """Run a program to its end."""
     answer: object = None
-    error: StoreBusyError | None = None
+    error: TenureError | None = None
     try:
         while True:
             step = program.send(answer) if error is None else program.throw(error)
@@ -99,8 +99,8 @@ async def run_async(program: Program[T], store: AsyncRunner, clock: Clock) -> T:
                 case _:
                     try:
                         answer = await store.run(step)
-                    except StoreBusyError as busy:
-                        error = busy
+                    except TenureError as failed:
+                        error = failed
     except StopIteration as stop:
         value: T = stop.value
         return value
