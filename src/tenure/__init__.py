@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         LeaseLostError,
         LimitError,
         NotFoundError,
+        RevisionError,
         SchemaError,
         StoreBusyError,
         StoreDownError,
@@ -31,28 +32,43 @@ if TYPE_CHECKING:
     )
     from tenure.kernel.model import Lane, Task
     from tenure.kernel.retry import RetryPolicy
+    from tenure.kernel.schedules.model import Change, Fire, Schedule
     from tenure.kernel.states import State
     from tenure.sdk.client import AsyncClient, Client
     from tenure.sdk.context import TaskContext, context
     from tenure.sdk.enqueuer import AsyncEnqueuer, Enqueuer
     from tenure.sdk.handle import AsyncHandle, Handle
+    from tenure.sdk.recurring import UNCHANGED, Next
     from tenure.sdk.retrying import GiveUp, RetryLater, exponential, retry
-    from tenure.sdk.task import AsyncKind, Call, Enqueueable, Kind, Registry, SyncKind, task
+    from tenure.sdk.task import (
+        AsyncKind,
+        Call,
+        Enqueueable,
+        Kind,
+        Registry,
+        SyncKind,
+        schedule,
+        task,
+    )
+    from tenure.sdk.when import When, calendar, cron, every, once, rrule
     from tenure.sdk.within import enqueue_on, enqueue_on_async
     from tenure.settings import Settings
 
 _HOMES = {
+    "UNCHANGED": "tenure.sdk.recurring",
     "AsyncClient": "tenure.sdk.client",
     "AsyncEnqueuer": "tenure.sdk.enqueuer",
     "AsyncHandle": "tenure.sdk.handle",
     "AsyncKind": "tenure.sdk.task",
     "Call": "tenure.sdk.task",
+    "Change": "tenure.kernel.schedules.model",
     "Client": "tenure.sdk.client",
     "ConfigError": "tenure.kernel.errors",
     "ConflictError": "tenure.kernel.errors",
     "DuplicateError": "tenure.kernel.errors",
     "Enqueueable": "tenure.sdk.task",
     "Enqueuer": "tenure.sdk.enqueuer",
+    "Fire": "tenure.kernel.schedules.model",
     "GiveUp": "tenure.sdk.retrying",
     "Handle": "tenure.sdk.handle",
     "InvalidError": "tenure.kernel.errors",
@@ -60,10 +76,13 @@ _HOMES = {
     "Lane": "tenure.kernel.model",
     "LeaseLostError": "tenure.kernel.errors",
     "LimitError": "tenure.kernel.errors",
+    "Next": "tenure.sdk.recurring",
     "NotFoundError": "tenure.kernel.errors",
     "Registry": "tenure.sdk.task",
     "RetryLater": "tenure.sdk.retrying",
     "RetryPolicy": "tenure.kernel.retry",
+    "RevisionError": "tenure.kernel.errors",
+    "Schedule": "tenure.kernel.schedules.model",
     "SchemaError": "tenure.kernel.errors",
     "Settings": "tenure.settings",
     "State": "tenure.kernel.states",
@@ -78,27 +97,37 @@ _HOMES = {
     "TransitionError": "tenure.kernel.errors",
     "UnknownKindError": "tenure.kernel.errors",
     "WaitTimeoutError": "tenure.kernel.errors",
+    "When": "tenure.sdk.when",
     "Worker": "tenure.engine.embedded",
+    "calendar": "tenure.sdk.when",
     "context": "tenure.sdk.context",
+    "cron": "tenure.sdk.when",
     "enqueue_on": "tenure.sdk.within",
     "enqueue_on_async": "tenure.sdk.within",
+    "every": "tenure.sdk.when",
     "exponential": "tenure.sdk.retrying",
+    "once": "tenure.sdk.when",
     "retry": "tenure.sdk.retrying",
+    "rrule": "tenure.sdk.when",
+    "schedule": "tenure.sdk.task",
     "task": "tenure.sdk.task",
 }
 
 __all__ = [
+    "UNCHANGED",
     "AsyncClient",
     "AsyncEnqueuer",
     "AsyncHandle",
     "AsyncKind",
     "Call",
+    "Change",
     "Client",
     "ConfigError",
     "ConflictError",
     "DuplicateError",
     "Enqueueable",
     "Enqueuer",
+    "Fire",
     "GiveUp",
     "Handle",
     "InvalidError",
@@ -106,10 +135,13 @@ __all__ = [
     "Lane",
     "LeaseLostError",
     "LimitError",
+    "Next",
     "NotFoundError",
     "Registry",
     "RetryLater",
     "RetryPolicy",
+    "RevisionError",
+    "Schedule",
     "SchemaError",
     "Settings",
     "State",
@@ -124,12 +156,19 @@ __all__ = [
     "TransitionError",
     "UnknownKindError",
     "WaitTimeoutError",
+    "When",
     "Worker",
+    "calendar",
     "context",
+    "cron",
     "enqueue_on",
     "enqueue_on_async",
+    "every",
     "exponential",
+    "once",
     "retry",
+    "rrule",
+    "schedule",
     "task",
 ]
 

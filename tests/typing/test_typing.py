@@ -56,6 +56,15 @@ REFUSED = [
     ("other.within(plain)", "arg-type", "reportArgumentType"),
     ("tenure.enqueue_on(native, mine.call(1))", "arg-type", "reportArgumentType"),
     ("tenure.enqueue_on(plain, mine)", "arg-type", "reportArgumentType"),
+    ("tenure.every(5)", "arg-type", "reportArgumentType"),
+    ("tenure.every('5m', overlap='never')", "arg-type", "reportArgumentType"),
+    ("tenure.every('5m', overlaps='skip')", "call-arg", "reportCallIssue"),
+    ("tenure.cron('* * * * *', drift='delay')", "call-arg", "reportCallIssue"),
+    ("tenure.once('2030-01-01')", "arg-type", "reportArgumentType"),
+    ("client.schedules.create('a', '5m', mine.call(1))", "arg-type", "reportArgumentType"),
+    ("client.schedules.create('a', tenure.every('5m'), mine)", "arg-type", "reportArgumentType"),
+    ("due: int = client.schedules.get('a')", "assignment", "reportAssignmentType"),
+    ("tenure.Next(when='5m')", "arg-type", "reportArgumentType"),
 ]
 
 

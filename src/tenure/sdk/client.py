@@ -11,9 +11,12 @@ from tenure.kernel.errors import StoreDownError
 from tenure.kernel.model import NO_TENANT, QueueCounts, Task, Worker
 from tenure.kernel.ports import AsyncStore, SyncStore
 from tenure.kernel.states import State
+from tenure.sdk.async_schedules import AsyncSchedules
+from tenure.sdk.calendars import AsyncCalendars, Calendars
 from tenure.sdk.durations import Duration, duration_us
 from tenure.sdk.enqueuer import AsyncEnqueuer, Enqueuer
 from tenure.sdk.handle import Asked, AsyncAsked
+from tenure.sdk.schedules import Schedules
 from tenure.sdk.within import AsyncConnection, AsyncWithin, SyncConnection, Within
 from tenure.service import queues, tasks, workers
 from tenure.service.clockwork import SystemClock, Uuid7Ids
@@ -54,6 +57,8 @@ class Client(Enqueuer):
             SchemaError: its tables are not of this version.
         """
         super().__init__(settings_for(url, settings), tenant, Uuid7Ids())
+        self.schedules: Schedules = Schedules(self)
+        self.calendars: Calendars = Calendars(self)
         self._clock = SystemClock()
         self._opened: SyncStore | None = open_sync(self.settings, self._clock)
 
@@ -173,6 +178,8 @@ class AsyncClient(AsyncEnqueuer):
     ) -> None:
         """Take the URL and settings as `Client` does; the store is opened on entry."""
         super().__init__(settings_for(url, settings), tenant, Uuid7Ids())
+        self.schedules: AsyncSchedules = AsyncSchedules(self)
+        self.calendars: AsyncCalendars = AsyncCalendars(self)
         self._clock = SystemClock()
         self._opened: AsyncStore | None = None
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from tenure.kernel.errors import ConfigError, InvalidError, LeaseLostError
 from tenure.kernel.model import Claim
 from tenure.sdk.payload import encode_json
+from tenure.sdk.recurring import States
 
 PROGRESS_BYTES_MAX = 4096
 MESSAGE_CHARS_MAX = 500
@@ -41,14 +42,13 @@ class RunLink(Protocol):
         ...
 
 
-class TaskContext:
-    """The attempt that is running."""
+class Facts:
+    """What a handler can know about its task and the attempt."""
 
-    __slots__ = ("_claim", "_link")
+    __slots__ = ("_claim",)
 
-    def __init__(self, claim: Claim, link: RunLink) -> None:
+    def __init__(self, claim: Claim) -> None:
         self._claim = claim
-        self._link = link
 
     @property
     def task_id(self) -> str:
@@ -105,6 +105,36 @@ class TaskContext:
         """When this attempt must be done, by the store's clock; None without a timeout."""
         deadline_us = self._claim.deadline_us
         return None if deadline_us is None else _instant(deadline_us)
+
+    @property
+    def schedule_id(self) -> str | None:
+        """The schedule whose run this is, if it is one."""
+        return self._claim.schedule_id
+
+    @property
+    def scheduled_at(self) -> datetime:
+        """When the task was to begin: for a run of a schedule its instant, jitter included."""
+        return _instant(self._claim.run_at_us)
+
+
+class TaskContext(Facts):
+    """The attempt that is running."""
+
+    __slots__ = ("_link", "_states")
+
+    def __init__(self, claim: Claim, link: RunLink, states: States | None = None) -> None:
+        super().__init__(claim)
+        self._link = link
+        self._states = states
+
+    @property
+    def state(self) -> Any:
+        """What the last run of the schedule handed on with `Next`; None before there was one.
+
+        Raises:
+            InvalidError: it does not fit the kind's `state`, or is of a newer version.
+        """
+        return None if self._states is None else self._states.decode(self._claim.carry)
 
     @property
     def cancel_asked(self) -> bool:

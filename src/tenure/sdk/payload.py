@@ -166,6 +166,18 @@ def encode_json(value: object, *, what: str) -> bytes:
         raise _unwritable(what, error) from None
 
 
+def decode_as(body: bytes, type_: Any, *, what: str) -> Any:  # what it is, *type_* says
+    """Read JSON as a type.
+
+    Raises:
+        InvalidError: it does not fit; *what* names it in the message.
+    """
+    try:
+        return msgspec.json.decode(body, type=type_, dec_hook=_read_other)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidError(f"{what} does not fit its type: {error}", field="state") from None
+
+
 def _unwritable(what: str, error: Exception) -> InvalidError:
     return InvalidError(f"{what} cannot be written as JSON: {error}", field="payload")
 

@@ -8,9 +8,8 @@ two functions of one name are refused when the second is registered.
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
@@ -19,15 +18,16 @@ from tenure.kernel.errors import ConfigError, UnknownKindError
 from tenure.kernel.model import DEFAULT_QUEUE, Lane
 from tenure.kernel.retry import RetryPolicy
 from tenure.sdk.durations import Duration, positive_us
+from tenure.sdk.functions import Runtime, place_of, runtime_of
 from tenure.sdk.options import NO_OPTIONS, Options, lane, options, queue_name, task_cost
 from tenure.sdk.payload import Codec
+from tenure.sdk.recurring import Migration, States
+from tenure.sdk.when import When
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 D_co = TypeVar("D_co", covariant=True)
-
-Runtime = Literal["coroutine", "thread", "process"]
 
 DEFAULT_RETRY = RetryPolicy()
 
@@ -78,6 +78,9 @@ class KindSettings:
     retry: RetryPolicy = DEFAULT_RETRY
     timeout_us: int | None = None
     heartbeat_us: int | None = None
+    state_type: Any = Any
+    state_version: int = 1
+    state_migrations: Mapping[int, Migration] = field(default_factory=dict)
 
 
 class Kind(Generic[P, R_co]):
@@ -95,6 +98,17 @@ class Kind(Generic[P, R_co]):
     def codec(self) -> Codec:
         """How arguments and results are written; made at first use, when all names exist."""
         return Codec(self.function, kind=self.name)
+
+    @functools.cached_property
+    def states(self) -> States:
+        """How the state that runs of a schedule hand on is written."""
+        chosen = self.settings
+        return States(
+            self.name,
+            type_=chosen.state_type,
+            version=chosen.state_version,
+            migrations=chosen.state_migrations,
+        )
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R_co]:
         """Return a call of the handler to enqueue later, checked and encoded now.
@@ -181,8 +195,10 @@ class Decorator:
         name: str | None,
         runtime: Runtime | None,
         settings: KindSettings,
+        when: When | None = None,
     ) -> None:
         self._registry = registry
+        self._when = when
         self._name = name
         self._runtime: Runtime | None = runtime
         self._settings = settings
@@ -195,9 +211,22 @@ class Decorator:
 
     def __call__(self, function: Callable[..., Any], /) -> CallableKind[..., Any, Any]:
         """Register the function as a handler."""
-        return self._registry.add(
+        kind = self._registry.add(
             function, name=self._name, runtime=self._runtime, settings=self._settings
         )
+        if self._when is not None:
+            self._registry.schedule(kind.name, self._when, kind.call())
+        return kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A schedule as code declares it."""
+
+    id: str
+    when: When
+    call: Call[Any]
+    paused: bool = False
 
 
 class Registry:
@@ -205,6 +234,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._kinds: dict[str, CallableKind[..., Any, Any]] = {}
+        self.declared: dict[str, Declared] = {}
 
     def __iter__(self) -> Iterator[Kind[..., Any]]:
         return iter(self._kinds.values())
@@ -248,6 +278,10 @@ class Registry:
         retry: RetryPolicy = DEFAULT_RETRY,
         timeout: Duration | None = None,
         heartbeat: Duration | None = None,
+        schedule: When | None = None,
+        state: Any = Any,
+        state_version: int = 1,
+        migrate_state: Mapping[int, Migration] | None = None,
     ) -> Decorator: ...
 
     def task(  # noqa: PLR0913 - each is one independent choice, by keyword only
@@ -263,6 +297,10 @@ class Registry:
         retry: RetryPolicy = DEFAULT_RETRY,
         timeout: Duration | None = None,
         heartbeat: Duration | None = None,
+        schedule: When | None = None,
+        state: Any = Any,
+        state_version: int = 1,
+        migrate_state: Mapping[int, Migration] | None = None,
     ) -> CallableKind[..., Any, Any] | Decorator:
         """Make a function a handler.
 
@@ -272,8 +310,14 @@ class Registry:
         killed; a thread cannot be stopped, so it is told, given up and counted as stuck.
         With *heartbeat* an attempt that says nothing for so long is treated the same.
 
+        *schedule* declares a schedule under the kind's name, which calls it without arguments;
+        `schedule` does so under other names. *state* is the type of what runs of a schedule hand
+        on with `Next`, *state_version* the number of its present form, and *migrate_state* maps
+        each older number to a function that brings a state of it to the next.
+
         Raises:
-            ConfigError: the name is taken, or the runtime does not suit the function.
+            ConfigError: the name is taken, the runtime does not suit the function, or a migration
+                leads from no older version.
             InvalidError, LimitError: a value breaks its rule.
         """
         if function is not None:
@@ -285,8 +329,27 @@ class Registry:
             retry=retry,
             timeout_us=None if timeout is None else positive_us(timeout, field="timeout"),
             heartbeat_us=None if heartbeat is None else positive_us(heartbeat, field="heartbeat"),
+            state_type=state,
+            state_version=state_version,
+            state_migrations=dict(migrate_state or {}),
         )
-        return Decorator(self, name=name, runtime=runtime, settings=settings)
+        return Decorator(self, name=name, runtime=runtime, settings=settings, when=schedule)
+
+    def schedule(self, id: str, when: When, call: Call[Any], *, paused: bool = False) -> None:
+        """Declare a schedule: a worker that starts stores it, changes it, or removes it.
+
+        It belongs to the module of its handler. What a module declared before and does no more is
+        removed when a worker starts that knows handlers of this module.
+
+        Raises:
+            ConfigError: another schedule is declared under the id.
+            InvalidError: the id breaks its rule.
+        """
+        validate.identifier(id, field="id")
+        known = self.declared.get(id)
+        if known is not None and known.call.kind.function is not call.kind.function:
+            raise ConfigError(f"schedule {id!r} is declared twice; give one another id", key=id)
+        self.declared[id] = Declared(id=id, when=when, call=call, paused=paused)
 
     def add(
         self,
@@ -302,47 +365,20 @@ class Registry:
         if isinstance(function, type) or not hasattr(function, "__name__"):
             raise ConfigError(f"{function!r} is not a function; a handler is one, made with 'def'")
         kind_name = function.__name__ if name is None else name
-        settings = replace(settings, runtime=_runtime(kind_name, function, runtime))
+        settings = replace(settings, runtime=runtime_of(kind_name, function, runtime))
         known = self._kinds.get(kind_name)
         # The same place again is a module that is merely loaded a second time.
-        if known is not None and _place(known.function) != _place(function):
+        if known is not None and place_of(known.function) != place_of(function):
             raise ConfigError(
-                f"kind {kind_name!r} is registered twice: in {_place(known.function)} and in "
-                f"{_place(function)}; give one of them another name: @task(name=...)",
+                f"kind {kind_name!r} is registered twice: in {place_of(known.function)} and in "
+                f"{place_of(function)}; give one of them another name: @task(name=...)",
                 key=kind_name,
             )
         kind = self._kinds[kind_name] = CallableKind(kind_name, function, settings)
         return kind
 
 
-def _runtime(kind_name: str, function: Callable[..., Any], wanted: Runtime | None) -> Runtime:
-    """Return where a function runs: as it is wanted, if it can."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigError(
-            f"kind {kind_name!r} is a generator: it yields, and a handler returns its result",
-            key=kind_name,
-        )
-    is_coroutine = inspect.iscoroutinefunction(function)
-    suited: tuple[Runtime, ...] = ("coroutine",) if is_coroutine else ("thread", "process")
-    if wanted is None:
-        return suited[0]
-    if wanted not in suited:
-        what = "a coroutine function" if is_coroutine else "a plain function"
-        where = " or ".join(repr(runtime) for runtime in suited)
-        raise ConfigError(
-            f"kind {kind_name!r} is {what}: its runtime can be {where}, not {wanted!r}",
-            key=kind_name,
-        )
-    return wanted
-
-
-def _place(function: Callable[..., Any]) -> str:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    if code is None:
-        return f"{function.__module__}.{function.__qualname__}"
-    return f"{code.co_filename}:{code.co_firstlineno}"
-
-
 # The registry of `tenure.task`, for applications that need no other.
 registry: Registry = Registry()
 task: Final = registry.task
+schedule: Final = registry.schedule
