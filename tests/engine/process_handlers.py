@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,14 @@ def die_and_leave_a_child() -> None:
 @registry.task(runtime="process")
 def measure(text: str) -> int:
     return len(text)
+
+
+@registry.task(runtime="process", state_version=2)
+def hand_on() -> Any:
+    """Say first when the next run is, and then by what rule all others are."""
+    here = tenure.context()
+    turn = 0 if here.state is None else here.state["turn"]
+    if turn == 0:
+        return tenure.Next(result=0, state={"turn": 1}, at=here.scheduled_at + timedelta(minutes=7))
+    rule = tenure.cron("30 4 * * *", zone="Europe/Berlin", exclude=["holidays"])
+    return tenure.Next(result=turn, state={"turn": turn + 1}, when=rule)

@@ -18,6 +18,7 @@ from tenure.engine.places import Places
 from tenure.engine.processes import Processes
 from tenure.engine.renewer import Renewer
 from tenure.engine.running import Run, Running
+from tenure.engine.scheduler import Scheduler
 from tenure.engine.settler import Settler
 from tenure.engine.surroundings import Surroundings
 from tenure.engine.threads import Threads
@@ -26,6 +27,7 @@ from tenure.kernel.ports import Clock, Verb
 from tenure.kernel.states import Event
 from tenure.observe.events import Bus, EngineEvent
 from tenure.sdk.task import Kind, Registry
+from tenure.service.program import Program, run_async
 from tenure.settings import Settings
 from tenure.store import claims, history, tasks
 from tests.engine.trial_store import TrialStore
@@ -107,6 +109,10 @@ class Rig:
         """Run a verb past all that troubles the worker."""
         return await self.store.inner.run(verb)
 
+    async def ask(self, program: Program[T]) -> T:
+        """Run what a client asks for, past all that troubles the worker."""
+        return await run_async(program, self.store.inner, self.clock)
+
     async def insert(self, *new: NewTask) -> None:
         """Store tasks as they are."""
         for task in new:
@@ -176,6 +182,7 @@ class Parts:
             worker=a_worker(worker_id, slots=settings.worker.slots),
         )
         self.elector = Elector(around, worker_id=worker_id)
+        self.scheduler = Scheduler(around, elector=self.elector)
         self.claimer = self.claimer_of("default")
 
     def claimer_of(self, queue: str) -> Claimer:

@@ -50,6 +50,17 @@ async def test_one_of_two_electors_is_the_leader(rig: Rig) -> None:
     assert [LeadershipChanged(worker_id="first", is_leader=True)] == rig.told(LeadershipChanged)
 
 
+async def test_the_office_that_is_won_is_told_of_once(rig: Rig) -> None:
+    elector = rig.parts(worker_id="first").elector
+    told: list[bool] = []
+    elector.when_won = lambda: told.append(elector.is_leader)
+
+    for _ in range(3):
+        await elector.tick()
+
+    assert [True] == told
+
+
 async def test_the_leader_stays_it_as_long_as_it_asks(rig: Rig) -> None:
     first, second = (rig.parts(worker_id=name).elector for name in ("first", "second"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from tenure.engine.claimer import Claimer
 from tenure.engine.listener import Listener
-from tenure.kernel.ports import ANYTHING, CANCEL, queue_topic
+from tenure.kernel.ports import ANYTHING, CANCEL, SCHEDULES, queue_topic
 from tenure.store import migrate, tasks
 from tenure.store.sqlite import SqliteStore
 from tests.engine.rig import Parts, Rig
@@ -21,7 +21,12 @@ from tests.store.drivers import sqlite_options
 
 def listen(rig: Rig, parts: Parts, *queues: str) -> tuple[Listener, dict[str, Claimer]]:
     claimers = {queue: parts.claimer_of(queue) for queue in queues}
-    listener = Listener(rig.around, claimers=list(claimers.values()), renewer=parts.renewer)
+    listener = Listener(
+        rig.around,
+        claimers=list(claimers.values()),
+        renewer=parts.renewer,
+        scheduler=parts.scheduler,
+    )
     return listener, claimers
 
 
@@ -40,6 +45,23 @@ async def test_a_notice_wakes_whom_it_concerns(rig: Rig, topic: str, woken: list
     listener.hear(topic)
 
     assert woken == [name for name, claimer in claimers.items() if claimer._is_woken]
+
+
+@pytest.mark.parametrize(
+    ("topic", "is_woken"),
+    [(SCHEDULES, True), (ANYTHING, True), (CANCEL, False), ("queue:a", False)],
+)
+async def test_news_of_schedules_wakes_the_scheduler(
+    rig: Rig,
+    topic: str,
+    is_woken: bool,
+) -> None:
+    parts = rig.parts()
+    listener, _ = listen(rig, parts, "default")
+
+    listener.hear(topic)
+
+    assert is_woken is parts.scheduler._is_woken
 
 
 async def test_a_cancel_has_the_renewer_look_if_anything_runs(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from tenure.observe.events import (
     WorkerStopping,
 )
 from tenure.sdk.task import Registry
+from tenure.sdk.when import every
 from tenure.store import workers
 from tests.engine.rig import Rig
 from tests.engine.virtual import settle_down
@@ -114,8 +115,25 @@ async def test_its_loops_start_in_order_and_every_one_of_them_runs(rig: Rig) -> 
         tasks = {task.get_name() for task in asyncio.all_tasks()}
 
     firm = ["listener", "settler", "renewer", "claimer default", "lookout"]
-    assert [*firm, "elector", "reaper", "pruner"] == names
+    assert [*firm, "elector", "scheduler", "reaper", "pruner"] == names
     assert set(names) <= tasks
+
+
+async def test_schedules_begin_with_the_worker_and_not_at_the_schedulers_next_look(
+    rig: Rig,
+) -> None:
+    """The scheduler looked before the election, and then slept for seconds."""
+    begun_us: list[int] = []
+
+    @rig.registry.task(schedule=every("1h"))
+    async def work() -> None:
+        begun_us.append(rig.clock.monotonic_us())
+
+    async with working(rig):
+        await rig.clock.sleep(SECOND_US)
+
+    assert 1 == len(begun_us)
+    assert begun_us[0] < SECOND_US // 10
 
 
 async def test_a_worker_that_cannot_be_registered_does_not_start(rig: Rig) -> None:

@@ -46,6 +46,11 @@ EVENTS: tuple[EngineEvent, ...] = (
     events.KindUnknown(kind="mail", queue="a", delay_us=5),
     events.HandlerStuck(task_id="task-1", kind="mail", stuck=1),
     events.WorkerUnhealthy(worker_id="w", stuck=9),
+    events.SchedulesFired(fired=3, missed=2, skipped=1, late_us=40),
+    events.ScheduleFaulty(schedule_id="s", trouble="there is no calendar 'holidays'"),
+    events.SchedulesReplanned(replanned=5),
+    events.SchedulesReconciled(created=1, updated=2, unchanged=3, removed=4, refused=()),
+    events.ClockWentBack(back_us=3_600_000_000),
     TICK,
 )
 each_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
@@ -211,6 +216,19 @@ def test_a_value_in_a_line_of_text_ends_where_it_ends(value: object, shown: str)
     vars(record)["tenure"] = {"name": value}
 
     assert TextLines().format(record).endswith(f"text name={shown}")
+
+
+def test_declared_schedules_that_were_refused_are_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = events.SchedulesReconciled(
+        created=1, updated=0, unchanged=0, removed=0, refused=("s: there is no calendar",)
+    )
+
+    record = record_of(told, caplog)
+
+    assert logging.WARNING == record.levelno
+    assert ("s: there is no calendar",) == vars(record)["tenure"]["refused"]
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])

@@ -6,6 +6,8 @@ do it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tenure.engine.loop import Loop
 from tenure.engine.surroundings import Surroundings
 from tenure.observe.events import LeadershipChanged
@@ -25,6 +27,8 @@ class Elector(Loop):
         self._clock = around.clock
         self._until_us = around.clock.monotonic_us()
         self._was_leader = False
+        # Told once the office is ours, so that its work need not wait for anybody's next turn.
+        self.when_won: Callable[[], None] = _nobody
 
     @property
     def is_leader(self) -> bool:
@@ -40,6 +44,8 @@ class Elector(Loop):
         if won is not self._was_leader:
             self._was_leader = won
             self.emit(LeadershipChanged(worker_id=self._worker_id, is_leader=won))
+            if won:
+                self.when_won()
         return self._settings.elect_every_us
 
     async def resign(self) -> None:
@@ -48,3 +54,7 @@ class Elector(Loop):
             self._until_us = self._clock.monotonic_us()
             self._was_leader = False
             await self._store.run(workers.resign(OFFICE, self._worker_id))
+
+
+def _nobody() -> None:
+    """Who is told before anyone listens."""

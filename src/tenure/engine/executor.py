@@ -9,6 +9,7 @@ Which task of the event loop an attempt runs in is the business of `runners.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tenure.engine.places import Places
 from tenure.engine.runners import Runners
@@ -18,10 +19,11 @@ from tenure.engine.slots import Slots
 from tenure.engine.surroundings import Surroundings
 from tenure.engine.verdict import raised, returned, stopped
 from tenure.kernel.model import Claim
-from tenure.kernel.outcome import Outcome, Released, Snoozed
+from tenure.kernel.outcome import Completed, Outcome, Released, Snoozed
 from tenure.observe.events import HandlerStuck, KindUnknown
 from tenure.sdk.context import TaskContext, current
 from tenure.sdk.retrying import GiveUp, RetryLater
+from tenure.service.schedules import steering
 
 # A coroutine that was cancelled may tidy up for at least so long, before it is taken away.
 TIDY_LEAST_US = 1_000_000
@@ -160,9 +162,12 @@ class Executor:
             self._emit(unknown)
             return Snoozed(delay_us=delay_us)
         try:
-            current.set(TaskContext(run.claim, run))
+            current.set(TaskContext(run.claim, run, kind.states))
             value = await self._places.run(kind, run)
-            return returned(kind, value, self._limits)
+            outcome = returned(kind, value, self._limits)
+            if isinstance(outcome, Completed) and outcome.steer is not None:
+                return replace(outcome, also=steering(run.claim, outcome.steer))
+            return outcome
         # A handler may raise anything, sys.exit() and a cancellation of its own included, and
         # must not end the worker.
         except BaseException as error:  # noqa: BLE001 - becomes the outcome

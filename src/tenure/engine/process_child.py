@@ -20,6 +20,7 @@ from tenure.kernel.errors import ConfigError, InvalidError, LimitError
 from tenure.kernel.model import Claim
 from tenure.kernel.outcome import Cancelled, Completed, Failed, Outcome, Snoozed
 from tenure.sdk.context import TaskContext, current
+from tenure.sdk.recurring import Next, completed
 from tenure.sdk.retrying import GiveUp, RetryLater
 from tenure.sdk.task import Kind
 
@@ -93,7 +94,7 @@ def _work(module: str, name: str, claim: Claim, link: PipeLink, error_bytes_max:
     try:
         kind = _find(module, name)
         args, kwargs = kind.codec.decode(claim.payload)
-        current.set(TaskContext(claim, link))
+        current.set(TaskContext(claim, link, kind.states))
         link.begin()
         value = kind.function(*args, **kwargs)
         return msgspec.msgpack.encode(_told(kind, value))
@@ -128,6 +129,8 @@ def _find(module: str, name: str) -> Kind[..., Any]:
 
 
 def _told(kind: Kind[..., Any], value: object) -> list[Any]:
+    if isinstance(value, Next):
+        value = completed(value, kind.states, kind.codec.encode_result)
     outcome = value if isinstance(value, Outcome) else None
     match outcome:
         case None:
@@ -137,7 +140,7 @@ def _told(kind: Kind[..., Any], value: object) -> list[Any]:
         case Cancelled():
             return ["cancelled", outcome.reason]
         case Completed(also=None):
-            return ["completed", outcome.result, outcome.carry]
+            return ["completed", outcome.result, outcome.carry, outcome.steer]
         case Failed():
             told = outcome.error
             return [

@@ -25,7 +25,7 @@ from tenure.engine import process_child
 from tenure.engine.running import Run, RunKey
 from tenure.kernel.errors import TenureError
 from tenure.kernel.model import ErrorReport
-from tenure.kernel.outcome import Cancelled, Completed, Failed, Outcome, Snoozed
+from tenure.kernel.outcome import Cancelled, Completed, Failed, Outcome, Snoozed, Steer
 from tenure.sdk.task import Kind
 
 # How long a fresh process may take to import the handler's module.
@@ -255,8 +255,10 @@ def _value(answer: list[Any]) -> EncodedResult | Outcome:
     match answer:
         case ["result", body]:
             return EncodedResult(body)
-        case ["completed", result, carry]:
-            return Completed(result=result, carry=carry)
+        case ["completed", result, carry, steer]:
+            return Completed(
+                result=result, carry=carry, steer=steer and msgspec.convert(steer, Steer)
+            )
         case ["snoozed", delay_us]:
             return Snoozed(delay_us=delay_us)
         case ["cancelled", reason]:

@@ -7,7 +7,7 @@ from tenure.engine.loop import Loop
 from tenure.engine.surroundings import Surroundings
 from tenure.kernel.states import State
 from tenure.observe.events import TasksPruned
-from tenure.store import claims
+from tenure.store import claims, firing
 
 
 class Pruner(Loop):
@@ -34,4 +34,8 @@ class Pruner(Loop):
             if pruned:
                 self.emit(TasksPruned(count=pruned))
             is_more = is_more or pruned == batch
+        fires = await self._store.run(
+            firing.prune_fires(keep_us=self._settings.keep_fires_us, limit=self._settings.batch)
+        )
+        is_more = is_more or fires == self._settings.batch
         return 0 if is_more else self._settings.every_us

@@ -24,14 +24,23 @@ from tenure.engine.pruner import Pruner
 from tenure.engine.reaper import Reaper
 from tenure.engine.renewer import Renewer
 from tenure.engine.running import Running, Stop
+from tenure.engine.scheduler import Scheduler
 from tenure.engine.settler import Settler
 from tenure.engine.surroundings import Surroundings
 from tenure.engine.threads import Threads
 from tenure.kernel.errors import StoreError
-from tenure.kernel.model import DEFAULT_QUEUE, Worker, WorkerId
+from tenure.kernel.model import DEFAULT_QUEUE, NO_TENANT, Worker, WorkerId
 from tenure.kernel.ports import Verb
-from tenure.observe.events import WorkerStarted, WorkerStopped, WorkerStopping
+from tenure.observe.events import (
+    SchedulesReconciled,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
 from tenure.sdk.task import Registry
+from tenure.sdk.wanted import declared_wanted, origin_of
+from tenure.service.program import run_async
+from tenure.service.schedules import Wanted, reconcile
 from tenure.setting_forms import mask_url
 from tenure.settings import Settings
 from tenure.store import workers
@@ -72,16 +81,21 @@ class Supervisor:
             for queue in names
         ]
         self.elector: Elector = Elector(around, worker_id=worker_id)
+        self.scheduler: Scheduler = Scheduler(around, elector=self.elector)
         self._loops: list[Loop] = [
-            Listener(around, claimers=self.claimers, renewer=self.renewer),
+            Listener(
+                around, claimers=self.claimers, renewer=self.renewer, scheduler=self.scheduler
+            ),
             self.settler,
             self.renewer,
             *self.claimers,
             Lookout(around, claimers=self.claimers),
             self.elector,
+            self.scheduler,
             Reaper(around, elector=self.elector),
             Pruner(around, elector=self.elector),
         ]
+        self.elector.when_won = self.scheduler.wake
         self.executor.when_free = self._wake_hungry
         self.settler.when_written = self._wake_hungry
         self.settler.when_back = self._expect_back
@@ -99,6 +113,7 @@ class Supervisor:
             StoreError: the worker could not be registered.
         """
         await self._around.store.run(workers.register(self.worker))
+        await self._reconcile()
         loop = asyncio.get_running_loop()
         tasks = {each: loop.create_task(each.run(), name=each.name) for each in self._loops}
         self._around.emit(
@@ -121,6 +136,27 @@ class Supervisor:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             await self.executor.close()
             self._places.close()
+
+    async def _reconcile(self) -> None:
+        """Store the schedules that the code declares, module by module."""
+        around = self._around
+        wanted: dict[str, list[Wanted]] = {origin_of(kind.function): [] for kind in around.registry}
+        for declared in around.registry.declared.values():
+            each = declared_wanted(declared)
+            wanted[each.origin].append(each)
+        for origin, declarations in wanted.items():
+            program = reconcile(NO_TENANT, origin, declarations, around.settings)
+            done = await run_async(program, around.store, around.clock)
+            if done.created or done.updated or done.removed or done.refused:
+                around.emit(
+                    SchedulesReconciled(
+                        created=len(done.created),
+                        updated=len(done.updated),
+                        unchanged=len(done.unchanged),
+                        removed=len(done.removed),
+                        refused=tuple(f"{id}: {why}" for id, why in done.refused),
+                    )
+                )
 
     async def _drain(self, tasks: dict[Loop, asyncio.Task[None]]) -> None:
         grace_us = self._around.settings.worker.grace_us

@@ -24,6 +24,7 @@ from tenure.kernel.outcome import (
     Snoozed,
     Waiting,
 )
+from tenure.sdk.recurring import Next, completed
 from tenure.sdk.retrying import GiveUp, RetryLater
 from tenure.sdk.task import Kind
 from tenure.settings import LimitsSettings
@@ -38,6 +39,8 @@ def returned(kind: Kind[..., Any], value: object, limits: LimitsSettings) -> Out
         InvalidError: what it returned cannot be JSON, or is an outcome that cannot be.
         LimitError: it is too large.
     """
+    if isinstance(value, Next):
+        value = completed(value, kind.states, kind.codec.encode_result)
     if isinstance(value, _OUTCOMES):
         return _sound(value, limits)
     body = value.body if isinstance(value, EncodedResult) else kind.codec.encode_result(value)
@@ -47,8 +50,9 @@ def returned(kind: Kind[..., Any], value: object, limits: LimitsSettings) -> Out
 def _sound(outcome: Outcome, limits: LimitsSettings) -> Outcome:
     """Return an outcome that a handler made itself, if it can be written."""
     match outcome:
-        case Completed(result=bytes() as body):
-            _bounded(body, limits)
+        case Completed(result=bytes() | None as body, carry=bytes() | None as carry):
+            _bounded(body or b"", limits)
+            _bounded(carry or b"", limits, what="state")
         case Failed(error=ErrorReport() as error):
             return replace(outcome, error=readable(error, bytes_max=limits.error_bytes_max))
         case Snoozed(delay_us=int() as delay_us):
@@ -59,18 +63,18 @@ def _sound(outcome: Outcome, limits: LimitsSettings) -> Outcome:
             told = ErrorReport(type="cancelled", message=reason)
             told = readable(told, bytes_max=limits.error_bytes_max)
             return replace(outcome, reason=told.message)
-        case Completed(result=None) | Released():
+        case Released():
             pass
         case _:
             raise InvalidError(f"the handler returned {outcome!r}, which cannot be", field="result")
     return outcome
 
 
-def _bounded(body: bytes, limits: LimitsSettings) -> bytes:
+def _bounded(body: bytes, limits: LimitsSettings, *, what: str = "result") -> bytes:
     bytes_max = limits.result_bytes_max
     if len(body) > bytes_max:
         raise LimitError(
-            f"the result has {len(body):,} bytes; at most {bytes_max:,} are kept: store it "
+            f"the {what} has {len(body):,} bytes; at most {bytes_max:,} are kept: store it "
             "elsewhere and return a reference, or raise limits.result_bytes_max",
             bound=bytes_max,
         )

@@ -143,6 +143,49 @@ class TickFailed:
     wait_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulesFired:
+    """Instants of schedules were decided upon; the latest fired `late_us` after its time."""
+
+    fired: int
+    missed: int
+    skipped: int
+    late_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleFaulty:
+    """A schedule cannot be planned any more and is set aside until it is mended and resumed."""
+
+    schedule_id: str
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulesReplanned:
+    """The next instants of schedules were not what their rules say, and are now."""
+
+    replanned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulesReconciled:
+    """The schedules that the code declares are stored; each field counts or names them."""
+
+    created: int
+    updated: int
+    unchanged: int
+    removed: int
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockWentBack:
+    """The store's clock shows an earlier time than it did before."""
+
+    back_us: int
+
+
 EngineEvent = (
     WorkerStarted
     | WorkerStopping
@@ -159,6 +202,11 @@ EngineEvent = (
     | HandlerStuck
     | WorkerUnhealthy
     | TickFailed
+    | SchedulesFired
+    | ScheduleFaulty
+    | SchedulesReplanned
+    | SchedulesReconciled
+    | ClockWentBack
 )
 
 Emit = Callable[[EngineEvent], None]

@@ -35,6 +35,11 @@ LINES: dict[type[Any], tuple[int, str]] = {
     events.KindUnknown: (logging.WARNING, "no handler for this kind here; put back"),
     events.HandlerStuck: (logging.ERROR, "handler ignores that its time is over"),
     events.WorkerUnhealthy: (logging.ERROR, "worker claims no more: too many stuck handlers"),
+    events.SchedulesFired: (logging.DEBUG, "schedules fired"),
+    events.ScheduleFaulty: (logging.ERROR, "a schedule cannot be planned; set aside"),
+    events.SchedulesReplanned: (logging.INFO, "schedules planned anew"),
+    events.SchedulesReconciled: (logging.INFO, "declared schedules stored"),
+    events.ClockWentBack: (logging.WARNING, "the store's clock was set back"),
     events.TickFailed: (logging.ERROR, "a loop failed and will try again"),
 }
 
@@ -44,6 +49,8 @@ def log_event(event: events.EngineEvent) -> None:
     level, text = LINES[type(event)]
     if isinstance(event, events.AttemptFailed) and event.move is TaskMove.FAIL:
         level = logging.ERROR
+    if isinstance(event, events.SchedulesReconciled) and event.refused:
+        level = logging.WARNING
     logger = logging.getLogger(LOGGER_NAME)
     if logger.isEnabledFor(level):
         logger.log(level, text, extra={"tenure": _fields(event)})

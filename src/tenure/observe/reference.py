@@ -47,12 +47,20 @@ COUNTS: Final = {
     "attempts_max": "attempts",
     "claim_no": "claims of the task",
     "count": "tasks",
+    "created": "schedules",
     "failures": "failures in a row",
+    "fired": "instants",
     "kinds": "kinds",
+    "missed": "instants",
     "released": "attempts",
+    "removed": "schedules",
+    "replanned": "schedules",
     "running": "attempts",
+    "skipped": "instants",
     "slots": "slots",
     "stuck": "threads",
+    "unchanged": "schedules",
+    "updated": "schedules",
 }
 
 
