@@ -1,0 +1,1 @@
+"""Tests of `tenure.testing`: the platform on a clock that stands still."""
