@@ -69,7 +69,7 @@ def test_migrate_makes_the_tables_and_then_has_nothing_to_do(run: Run, url: str)
     assert "CREATE TABLE task (" in planned.stdout
     assert (1, True) == (missing.exit_code, "there are no tables" in missing.stdout)
     assert "applied 0001 tasks (before)" in first.stdout
-    assert second.stdout.startswith("nothing to do: the tables are at 0001 tasks (before)")
+    assert second.stdout.startswith("nothing to do: the tables are at 0002 schedules (before)")
     assert afterwards.stdout.startswith("-- nothing to do")
     assert (0, True) == (checked.exit_code, "check   ok" in checked.stdout)
 

@@ -54,7 +54,7 @@ def enqueue(*, app: str, kind: str, arguments: str, times: int, waits: bool, **g
         raise click.UsageError("--times goes with neither --wait nor --unique")
     settings = current().settings()
     found = application.load(app).get(kind)
-    call = _call(found, _options(found, given), arguments)
+    call = read_call(found, _options(found, given), arguments)
     with Client(settings=settings) as client:
         if times > 1:
             _store_many(client, call, times)
@@ -95,20 +95,19 @@ def _instant(text: str) -> datetime:
     return found
 
 
-def _call(kind: Kind[..., Any], options: Enqueueable[..., Any], text: str) -> Call[Any]:
+def read_call(kind: Kind[..., Any], options: Enqueueable[..., Any], text: str) -> Call[Any]:
     """Return the call, checked against the handler's signature.
 
     An object is stored as it was typed, so that no number changes its form on the way.
+
+    Raises:
+        InvalidError: the text is not JSON, or does not fit.
     """
-    stored = sys.stdin.buffer.read() if text == "-" else text.encode()
-    try:
-        value = msgspec.json.decode(stored)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidError(f"the arguments are not JSON: {error}", field="payload") from None
+    stored, value = read_json(text)
     match value:
         case dict():
             kind.codec.decode(stored)
-            return Call(kind, options.choices, stored.strip())
+            return Call(kind, options.choices, stored)
         case list():
             return options.call(*value)
         case _:
@@ -116,6 +115,19 @@ def _call(kind: Kind[..., Any], options: Enqueueable[..., Any], text: str) -> Ca
                 "the arguments must be a JSON object by name or a JSON list by position",
                 field="payload",
             )
+
+
+def read_json(text: str, *, what: str = "the arguments are") -> tuple[bytes, Any]:
+    """Return JSON as it was typed, or as standard input has it if that is -, and its value.
+
+    Raises:
+        InvalidError: it is not JSON.
+    """
+    stored = sys.stdin.buffer.read() if text == "-" else text.encode()
+    try:
+        return stored.strip(), msgspec.json.decode(stored)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidError(f"{what} not JSON: {error}", field="payload") from None
 
 
 def _store_many(client: Client, call: Call[Any], times: int) -> None:

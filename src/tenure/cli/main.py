@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "worker": ("tenure.cli.worker", "worker", "Run tasks until told to stop."),
     "enqueue": ("tenure.cli.enqueue", "enqueue", "Store a task by kind and JSON arguments."),
     "tasks": ("tenure.cli.tasks", "tasks", "Look at tasks, cancel them, revive them."),
+    "schedules": ("tenure.cli.schedules", "schedules", "Make schedules, try them, switch them."),
+    "calendars": ("tenure.cli.calendars", "calendars", "Look after days without runs."),
     "queues": ("tenure.cli.queues", "queues", "Look at queues, pause them, limit them."),
     "workers": ("tenure.cli.workers", "workers", "List the workers."),
     "db": ("tenure.cli.database", "db", "Look after the tables: migrate, plan, check."),

@@ -16,7 +16,7 @@ from typing import Final
 import click
 import msgspec
 
-from tenure.cli import shapes
+from tenure.cli import schedule_shapes, shapes
 from tenure.cli.choices import COMMON_OPTIONS
 from tenure.cli.main import COMMANDS, main as root
 from tenure.cli.problems import EXIT_CODES
@@ -47,6 +47,21 @@ An error is an object on standard error, and the exit code is the same as withou
 | `tasks ls` | a *TaskPage* |
 | `tasks show` | a *Story* |
 | `tasks cancel`, `tasks revive` | `{"tasks": [{"id", "outcome", "error"}]}`, one for each id |
+| `schedules ls` | a *SchedulePage* |
+| `schedules show` | a *ScheduleStory* |
+| `schedules put` | `{"id", "change", "schedule": Schedule}`; with `--dry-run` a *Trial* |
+| `schedules preview` | a *Preview*; with `--against` a *Difference* |
+| `schedules pause`, `resume` | `{"schedules": [{"id", "outcome", "error"}]}`, one for each id |
+| `schedules run` | `{"id"}`; with `--wait` also `"result"` |
+| `schedules next` | a *Schedule* |
+| `schedules state` | `{"id", "version", "state"}` |
+| `schedules fires` | a *FirePage* |
+| `schedules runs` | a *TaskPage* |
+| `schedules rm` | `{"id", "deleted"}` |
+| `calendars ls` | `{"calendars": [Calendar], "next_after"}` |
+| `calendars show` | `{"calendar": Calendar, "excluded_by": [text]}` |
+| `calendars put` | `{"calendar": Calendar, "moved"}` |
+| `calendars rm` | `{"name", "deleted"}` |
 | `queues`, `queues ls` | `{"queues": [Queue]}` |
 | `queues pause`, `resume`, `limit` | a *Queue* |
 | `workers` | `{"workers": [Worker]}` |
@@ -70,6 +85,19 @@ STRUCTS: Final = (
     shapes.EventShape,
     shapes.QueueShape,
     shapes.WorkerShape,
+    schedule_shapes.SchedulePage,
+    schedule_shapes.ScheduleShape,
+    schedule_shapes.ScheduleStory,
+    schedule_shapes.TrialShape,
+    schedule_shapes.PoliciesShape,
+    schedule_shapes.TemplateShape,
+    schedule_shapes.FirePage,
+    schedule_shapes.FireShape,
+    schedule_shapes.PreviewShape,
+    schedule_shapes.OccurrenceShape,
+    schedule_shapes.LeftOutShape,
+    schedule_shapes.DifferenceShape,
+    schedule_shapes.CalendarShape,
 )
 
 

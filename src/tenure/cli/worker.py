@@ -81,15 +81,13 @@ def worker(
         arguments = fleet.arguments_of_one(current().arguments)
         fleet.run(fleet.Plan(count=count, log=settings.log, arguments=arguments))
         return
-    # A handler, or its module, that opens a client means the store of its worker.
-    os.environ[URL_VARIABLE] = settings.url  # noqa: TID251 - left there for `config.load`
-    plan = Plan(
-        registry=application.load(app),
-        queues=names,
-        settings=settings,
-        watches_stdin=watches_stdin,
-    )
-    with asyncio.Runner(loop_factory=make_loop) as runner:
+    with _announced(settings.url), asyncio.Runner(loop_factory=make_loop) as runner:
+        plan = Plan(
+            registry=application.load(app),
+            queues=names,
+            settings=settings,
+            watches_stdin=watches_stdin,
+        )
         if only_checks:
             runner.run(check(plan))
             kinds = ", ".join(sorted(kind.name for kind in plan.registry))
@@ -171,6 +169,20 @@ def stopping_on_signals(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _announced(url: str) -> Iterator[None]:
+    """Let clients that handlers, or their modules, open be of the store of this worker."""
+    environment = os.environ  # noqa: TID251 - not read here, but left for `config.load`
+    before = environment.get(URL_VARIABLE)
+    environment[URL_VARIABLE] = url
+    try:
+        yield
+    finally:
+        environment.pop(URL_VARIABLE)
+        if before is not None:
+            environment[URL_VARIABLE] = before
 
 
 def _stop_without_parent(loop: asyncio.AbstractEventLoop, ask_to_stop: Callable[[], None]) -> None:
