@@ -20,6 +20,10 @@ REQUIREMENTS = {
     # DBOS needs a newer SQLite than some Pythons are linked with.
     "dbos": ["dbos", "pysqlite3-binary"],
     "pgqueuer": ["pgqueuer[asyncpg,cli]", "uvloop"],
+    "apscheduler": ["apscheduler>=3,<4", "sqlalchemy"],
+    "celery_beat": ["celery[redis]"],
+    # Together, so that all are asked in one process.
+    "next_fire": ["cronsim", "croniter", "python-dateutil", "tzdata"],
     "procrastinate": ["procrastinate", "psycopg[binary,pool]", "uvloop"],
 }
 INSTALL_WAIT_S = 600
