@@ -40,6 +40,30 @@ class Row(NamedTuple):
     payload_bytes: int | None
     result_bytes: int | None
     progress: str | None
+    schedule_id: str | None
+    waiting_for: str | None
+    carry: str | None
+
+
+class Timetable(NamedTuple):
+    """A schedule as the invariants look at it."""
+
+    tenant: str
+    id: str
+    rule: str
+    text: str
+    zone: str
+    start_us: int | None
+    end_us: int | None
+    policies: str
+    paused_at_us: int | None
+    trouble: str | None
+    cursor_us: int
+    steered_us: int | None
+    next_fire_at_us: int | None
+    held_by: str | None
+    floor_us: int
+    carry: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +96,11 @@ _EXPRESSIONS = {
     "payload_bytes": "length({0}.payload)",
     "result_bytes": "length({0}.result)",
     "progress": "CAST({0}.progress AS TEXT)",
+    "carry": "CAST({0}.carry AS TEXT)",
 }
 _ATTEMPT = ("tenant", "task_id", "claim_no", "event", "worker_id", "attempt")
 _QUEUE = ("name", "paused_at_us", "slots")
+_FIRE = ("tenant", "schedule_id", "instant_us", "verdict", "task_id")
 _WIDTH = len(Row._fields)
 _OLD = [f"o{number}" for number in range(_WIDTH)]
 _NEW = [f"n{number}" for number in range(_WIDTH)]
@@ -89,6 +115,8 @@ def install(connection: apsw.Connection) -> None:
     connection.execute(f"CREATE TABLE audit (seq INTEGER PRIMARY KEY, deed, what, {columns})")
     for operation in ("INSERT", "UPDATE", "DELETE"):
         _watch(connection, "task", operation, Row._fields)
+        _watch(connection, "schedule", operation, Timetable._fields)
+        _watch(connection, "fire", operation, _FIRE)
     _watch(connection, "attempt", "INSERT", _ATTEMPT)
     _watch(connection, "attempt", "UPDATE", _ATTEMPT)
     _watch(connection, "queue", "INSERT", _QUEUE)

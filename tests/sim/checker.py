@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.kernel.states import ENDED, LIVE, TRANSITIONS, Event, State
 from tests.sim import claiming
 from tests.sim.audit import Change, Deed, Reader, Row
+from tests.sim.fires import Fires, waits
 from tests.sim.ledger import ClaimKey, TaskKey
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ MOVES = {
     "settle_cancelled": {Event.CANCEL},
     "cancel_task": {Event.CANCEL},
     "wake_task": {Event.WAKE},
+    "wake_turns": {Event.WAKE},
     "revive_task": {Event.REVIVE},
 }
 STAYS = {"renew_leases", "report_progress", "ask_task_to_cancel"}
@@ -71,6 +73,7 @@ class Checker:
         self.revivals: dict[TaskKey, int] = {}
         self.queues: dict[str, tuple[int | None, int | None]] = {}
         self.checked = 0
+        self.fires = Fires(world)
         self._world = world
         self._reader = reader
 
@@ -86,6 +89,7 @@ class Checker:
         for key, row in commit.ended_claims.items():
             if key not in commit.attempts:
                 self._blame(f"{_name(key)} ended as {row.state} without a row of the attempt")
+        self.fires.end_commit()
 
     def running(self, worker_id: str = "") -> list[Row]:
         """Return what the store says is running, of one worker or of all."""
@@ -121,18 +125,22 @@ class Checker:
                 assert change.new is not None
                 name, paused_at_us, slots = change.new[:3]
                 self.queues[name] = (paused_at_us, slots)
+            case _ if change.what.endswith((" schedule", " fire")):
+                self.fires.follow(deed, change)
             case _:
                 self._blame(f"nothing may {change.what}")
 
     def _inserted(self, deed: Deed, new: Row) -> None:
         key = (new.tenant, new.id)
-        Must(self._world, deed, new)(new.state == State.PENDING, "is born pending")
+        Must(self._world, deed, new)(new.state == State.PENDING or waits(new), "is born pending")
         Must(self._world, deed, new)(key not in self.tasks, "is born once")
         Must(self._world, deed, new)(
             new.claim_no == new.attempt == new.crashes == 0, "is born unused"
         )
         self.tasks[key] = new
         self._check_unique(deed, new)
+        if new.schedule_id is not None:
+            self.fires.run_born(deed, new)
 
     def _deleted(self, deed: Deed, old: Row) -> None:
         key = (old.tenant, old.id)
@@ -157,6 +165,8 @@ class Checker:
         must = Must(self._world, deed, new)
         must(self.tasks.get(key) == old, "changes with the audit only")
         self.tasks[key] = new
+        if new.schedule_id is not None:
+            self.fires.run_changed(deed, old, new)
         if deed.statement in FENCED:
             must(old.state == State.RUNNING, "is written by workers while it runs only")
             must(claim in deed.keys, f"is fenced: claim {old.claim_no} was not named")

@@ -8,9 +8,11 @@ the ledger, because snoozing and releasing give attempts back.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tenure.kernel.errors import ConflictError
@@ -20,8 +22,10 @@ from tenure.kernel.ports import Statement, Steps, Verb, transaction
 from tenure.kernel.retry import Exponential, Fixed, RetryPolicy
 from tenure.sdk.context import TaskContext, context
 from tenure.sdk.payload import encode_json
+from tenure.sdk.recurring import Next
 from tenure.sdk.retrying import GiveUp, RetryLater
 from tenure.sdk.task import Registry
+from tenure.sdk.when import every
 from tenure.store import tasks
 from tests.sim.ledger import HandlerRun
 
@@ -96,12 +100,15 @@ async def _perform(moves: list[str], pad: str) -> Any:
     before = world.ledger.begin(run)
     world.counts.handler_runs += 1
     _check_start(world, worker, run, pad)
+    _check_state(world, ctx)
     move = moves[min(before, len(moves) - 1)]
     world.note(worker.host, f"starts {claim.id}/{claim.claim_no} {move}")
     how = "raised"
     try:
         value = await _move(world, ctx, move)
         how = "returned"
+        if isinstance(value, Next):
+            run.handed = b'{"v":1,"s":%b}'.__mod__(encode_json(value.state, what="state")).decode()
     except asyncio.CancelledError:
         how = "cut short"
         raise
@@ -126,6 +133,16 @@ def _check_start(world: World, worker: SimWorker, run: HandlerRun, pad: str) -> 
         world.blame(f"{run.key} was started with a spoilt payload")
 
 
+def _check_state(world: World, ctx: TaskContext) -> None:
+    """A handler sees the state that its task was given."""
+    row = world.checker.tasks.get((ctx.tenant, ctx.task_id))
+    if row is None or row.claim_no != ctx._claim.claim_no:
+        return  # The claim is gone, and whoever runs on will hear of it.
+    given = None if row.carry is None else json.loads(row.carry)["s"]
+    if ctx.state != given:
+        world.blame(f"{ctx.task_id} sees the state {ctx.state}, and was given {given}")
+
+
 async def _move(world: World, ctx: TaskContext, move: str) -> Any:
     word, _, number = move.partition(":")
     ms = int(number or 0)
@@ -148,6 +165,8 @@ def _end(ctx: TaskContext, word: str) -> Any:
         raise FAILURES[word]()
     if word in OUTCOMES:
         return OUTCOMES[word]
+    if word in NEXTS:
+        return NEXTS[word](ctx)
     if word in PADS:
         return _result(ctx, pad="y" * PADS[word])
     return _completed_with_more(ctx, is_bad=word == "also_bad")
@@ -172,7 +191,16 @@ def _completed_with_more(ctx: TaskContext, *, is_bad: bool) -> Completed:
     return Completed(result=body, also=verb)
 
 
+def _next(ctx: TaskContext, **fields: Any) -> Next[Any]:
+    return Next(result=_result(ctx), state={"by": f"{ctx.task_id}/{ctx._claim.claim_no}"}, **fields)
+
+
 # How a handler may end, by the word for it.
+NEXTS: dict[str, Callable[[TaskContext], Next[Any]]] = {
+    "next": _next,
+    "next_at": lambda ctx: _next(ctx, at=ctx.scheduled_at + timedelta(seconds=3.5)),
+    "next_when": lambda ctx: _next(ctx, when=every("2s")),
+}
 PADS = {"ok": 0, "large": RESULT_PAD, "huge": 5_000}
 OUTCOMES = {
     "snooze": Snoozed(delay_us=400 * MS),

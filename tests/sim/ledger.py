@@ -26,6 +26,7 @@ class HandlerRun:
     timeout_us: int | None
     ended_us: int | None = None
     how: str = ""
+    handed: str | None = None  # the state for the next run of its schedule, as it is stored
 
     def awake_us(self, now_us: int) -> int:
         """Return for how long it has been able to run."""

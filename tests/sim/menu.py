@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tenure.kernel.model import NO_TENANT, Lane
 from tenure.kernel.states import State
 from tenure.sdk.task import Call
+from tests.sim.fires import waits
 from tests.sim.handlers import EVERY_KIND, KINDS
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ class Menu:
 
     def any_task(self, states: Collection[State]) -> str:
         """Return the id of some task in one of the states."""
-        found = [row.id for row in self._world.checker.tasks.values() if row.state in states]
+        tasks = self._world.checker.tasks.values()
+        # Nobody but the end of another run may wake a run that waits for its turn.
+        wakes = states == {State.WAITING}
+        found = [row.id for row in tasks if row.state in states and not (wakes and waits(row))]
         return self._world.rng.choice(found) if found else NOBODY
 
     def longest(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from tenure.kernel.errors import StoreBusyError
+from tenure.kernel.states import ENDED
 from tenure.service import queues
 from tests.sim.clocks import SECOND_US
 from tests.sim.plan import CLOCK_BACK_MAX_US
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 UP_MAX = 6
+LEAP_EVERY_US = 3 * SECOND_US
+# How long to wait for what is due at a wrong time, so that it is not left there.
+LANDING_LOOKS = 2_000
 CLOCK_AHEAD_MAX_US = 30 * SECOND_US
 
 
@@ -30,6 +34,7 @@ class Nemesis:
         self.client = client
         self._store_offset_us = 0
         self._names = 0
+        self.leaper = Leaper(world, client)
 
     def blows(self) -> list[Coroutine[Any, Any, None]]:
         """Return what goes on at the same time."""
@@ -41,6 +46,7 @@ class Nemesis:
             (plan.lock_every_us, self._lock),
             (plan.turnover_every_us, self._turn_over),
             (plan.pause_every_us, self._pause),
+            (LEAP_EVERY_US if plan.leap_us else 0, self.leaper.leap),
         ]
         return [self._again_and_again(every_us, blow) for every_us, blow in table if every_us] + [
             self._keep_one_up()
@@ -158,3 +164,46 @@ class Nemesis:
             await self.client.run(queues.resume("narrow"))
         except StoreBusyError:
             return  # It may stay paused until the end, when all queues are opened.
+
+
+class Leaper:
+    """Sets the store's clock wrong by much, and right again."""
+
+    def __init__(self, world: World, client: Client) -> None:
+        self.world = world
+        self._client = client
+
+    async def leap(self) -> None:
+        """Set the store's clock wrong by an hour or a year, and right again after a while."""
+        rng = self.world.rng
+        # What is asked for at a wrong time counts from it, and only a scheduler that looks before
+        # the clock is right again can tell.
+        if self._client.under_way:
+            await asyncio.wait(self._client.under_way)
+        self._move(rng.choice([-1, 1]) * self.world.plan.leap_us)
+        await asyncio.sleep(rng.uniform(0.05, 4.0))
+        await self.land(may_fail=True)
+
+    async def land(self, *, may_fail: bool = False) -> None:
+        """Set the clock right, once nothing is left that is due by the wrong time only."""
+        world = self.world
+        if not world.ahead_us:
+            return
+        for _ in range(LANDING_LOOKS):
+            true_us = world.store_clock.now_us() - world.ahead_us
+            rows = world.checker.tasks.values()
+            if all(row.state in ENDED or row.run_at_us <= true_us for row in rows):
+                break
+            await asyncio.sleep(0.01)
+        else:
+            if not may_fail:
+                world.blame("what was made by a wrong clock does not end")
+            return
+        self._move(0)
+
+    def _move(self, ahead_us: int) -> None:
+        if ahead_us != self.world.ahead_us:
+            self.world.counts.clock_steps += 1
+            self.world.store_clock.step_wall(ahead_us - self.world.ahead_us)
+            self.world.ahead_us = ahead_us
+            self.world.note("store", f"leaps to {ahead_us / SECOND_US:+.0f}")

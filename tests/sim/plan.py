@@ -7,8 +7,9 @@ deeper into each than one that has a little of everything.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tenure.settings import (
     ClaimerSettings,
@@ -17,15 +18,19 @@ from tenure.settings import (
     PrunerSettings,
     ReaperSettings,
     RenewerSettings,
+    SchedulerSettings,
     Settings,
     SettlerSettings,
     StoreSettings,
     WorkerSettings,
 )
-from tests.sim.clocks import SECOND_US
+from tests.sim.clocks import SECOND_US, START_US
 
 MS = 1_000
-DAY_US = 86_400 * SECOND_US
+HOUR_US = 3_600 * SECOND_US
+DAY_US = 24 * HOUR_US
+# When clocks in Berlin skip an hour, show one again, and do nothing.
+EPOCHS_US = (1_711_846_800 * SECOND_US, 1_729_990_800 * SECOND_US, START_US + HOUR_US)
 # Leases and offices end this much later at most when the store's clock is set back.
 CLOCK_BACK_MAX_US = 15 * SECOND_US
 
@@ -59,6 +64,10 @@ class Plan:
     turnover_every_us: int = 0
     pause_every_us: int = 0
     moves: tuple[str, ...] = ()  # what alone tasks do, if it is not everything
+    schedules: int = 0
+    usurpers: float = 0.0  # how many workers take themselves for the leader whatever they hear
+    epoch_us: int = START_US  # the store's time at the beginning
+    leap_us: int = 0  # how far the store's clock is set wrong for a while, forward and back
 
 
 def draw_plan(seed: int, rng: random.Random, path: Path) -> Plan:
@@ -72,7 +81,7 @@ def draw_plan(seed: int, rng: random.Random, path: Path) -> Plan:
     def every(*, least_s: float, most_s: float, in_runs: float = 0.5) -> int:
         return round(rng.uniform(least_s, most_s) * SECOND_US) if rng.random() < in_runs else 0
 
-    return Plan(
+    plan = Plan(
         seed=seed,
         settings=settings,
         active_us=rng.randint(6, 20) * SECOND_US,
@@ -97,7 +106,23 @@ def draw_plan(seed: int, rng: random.Random, path: Path) -> Plan:
         lock_every_us=every(least_s=3, most_s=15, in_runs=0.3),
         turnover_every_us=every(least_s=4, most_s=20),
         pause_every_us=every(least_s=4, most_s=15),
+        schedules=rng.choice([0, 2, 4, 6]),
+        usurpers=rng.choice([0.0, 0.0, 0.5]),
+        epoch_us=rng.choice(EPOCHS_US) - rng.randint(0, 15) * SECOND_US,
     )
+    return replace(plan, **LEAPING, leap_us=rng.choice(LEAPS_US)) if rng.random() < 0.12 else plan
+
+
+LEAPS_US = (HOUR_US, 365 * DAY_US)
+# A wrong clock gives leases and retries wrong ends, which nobody can mend; so in these runs no
+# worker dies and no task is retried, and it is the schedules alone that have trouble.
+LEAPING: dict[str, Any] = {
+    "schedules": 5,
+    "requests_every_us": 400 * MS,
+    "moves": ("next:0", "next:50", "ok:10", "next:400"),
+    **dict.fromkeys(("kill_every_us", "freeze_every_us", "clock_every_us", "pause_every_us"), 0),
+    **dict.fromkeys(("die_inside", "die_after", "delay"), 0.0),
+}
 
 
 def _settings(rng: random.Random, path: Path) -> Settings:
@@ -143,6 +168,12 @@ def _settings(rng: random.Random, path: Path) -> Settings:
             keep_completed_us=rng.choice([2 * SECOND_US, DAY_US, DAY_US]),
             keep_failed_us=rng.choice([3 * SECOND_US, DAY_US, DAY_US]),
             keep_cancelled_us=rng.choice([0, DAY_US, DAY_US]),
+        ),
+        scheduler=SchedulerSettings(
+            every_us=rng.choice([200, 1_000, 5_000]) * MS,
+            batch=rng.choice([1, 2, 500]),
+            replan_batch=rng.choice([1, 500]),
+            late_us=rng.choice([1, 60]) * SECOND_US,
         ),
         elector=ElectorSettings(lease_us=rng.choice([1, 3]) * SECOND_US),
     )

@@ -135,6 +135,7 @@ def _stored(world: World) -> dict[tuple[str, str], Row]:
         "payload_bytes": "length(payload)",
         "result_bytes": "length(result)",
         "progress": "CAST(progress AS TEXT)",
+        "carry": "CAST(carry AS TEXT)",
     }
     columns = ", ".join(special.get(name, name) for name in Row._fields)
     rows = [Row(*row) for row in _ask(world, f"SELECT {columns} FROM task")]

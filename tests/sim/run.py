@@ -43,6 +43,7 @@ def summary(outcomes: list[Outcome], wall_s: float | None) -> str:
         f"{len(outcomes)} seeds{'' if wall_s is None else f' in {wall_s:.1f} s'}: "
         f"{sum(outcome.virtual_us for outcome in outcomes) / 1e6:,.0f} virtual s, "
         f"{sum(outcome.tasks for outcome in outcomes):,} tasks, "
+        f"{sum(outcome.fired for outcome in outcomes):,} of schedules, "
         f"{sum(each.handler_runs for each in counts):,} runs of handlers, "
         f"{sum(each.workers for each in counts):,} workers, "
         f"{sum(each.deaths for each in counts):,} deaths, "

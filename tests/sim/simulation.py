@@ -27,14 +27,16 @@ from tenure.store.sqlite import SqliteStore
 from tenure.store.sqlite_session import SqliteOptions
 from tests.sim import audit, rest
 from tests.sim.clocks import SECOND_US, SimClock
+from tests.sim.fires import waits
 from tests.sim.loop import DeadlockError, VirtualLoop
 from tests.sim.nemesis import CLOCK_AHEAD_MAX_US, Nemesis
 from tests.sim.plan import CLOCK_BACK_MAX_US, draw_plan
 from tests.sim.workers import SimWorker
 from tests.sim.workload import Client
-from tests.sim.world import NOTHING_PLANTED, Counts, Plant, World
+from tests.sim.world import ANY_AGE_US, NOTHING_PLANTED, Counts, Plant, World
 
 LOOK_S = 0.5
+CALM_US = 6 * SECOND_US
 # Once peace has come some task ends at least so often: the longest handler may be the only one,
 # after a lease that a clock set back has made longer.
 PROGRESS_US = 60 * SECOND_US + CLOCK_BACK_MAX_US + CLOCK_AHEAD_MAX_US
@@ -54,6 +56,7 @@ class Outcome:
     fingerprint: str
     virtual_us: int
     tasks: int
+    fired: int
     changes: int
     counts: Counts
 
@@ -61,6 +64,7 @@ class Outcome:
         counts = self.counts
         return (
             f"seed {self.seed}: {self.virtual_us / SECOND_US:.1f} virtual s, {self.tasks} tasks, "
+            f"{self.fired} of schedules, "
             f"{counts.handler_runs} runs, {counts.workers} workers, {counts.deaths} deaths, "
             f"{counts.freezes} stalls, {counts.drains} drains, {counts.leases_lost} leases lost, "
             f"{counts.expired} expired, {counts.clock_steps} clock steps, "
@@ -100,6 +104,7 @@ def simulate(
         fingerprint=world.fingerprint,
         virtual_us=loop.now_us,
         tasks=len(world.checker.tasks) + len(world.checker.pruned),
+        fired=world.checker.fires.fired,
         changes=world.checker.checked,
         counts=world.counts,
     )
@@ -139,9 +144,13 @@ async def _live(world: World, client: Client, nemesis: Nemesis) -> None:
     await client.run(queues.limit("narrow", world.plan.queue_slots))
     for number in range(world.plan.workers):
         nemesis.start_worker(knows_all=number == 0 or world.rng.random() < 0.7)
+    await client.planner.begin()
+    if world.violations:
+        return
     await _have_trouble(world, client, nemesis)
     world.note("peace", "begins")
     world.is_troubled = False
+    await _land(world, client, nemesis)
     # What was delayed may still be on its way for a while.
     world.calm_since_us = world.loop.now_us + 2 * world.plan.delay_us
     nemesis.mend(HANDS_AT_PEACE)
@@ -150,6 +159,8 @@ async def _live(world: World, client: Client, nemesis: Nemesis) -> None:
     # One drain that nothing disturbs, while there is work.
     after_s = 2 * world.plan.delay_us / SECOND_US + world.rng.uniform(0.1, 2.0)
     world.loop.call_later(after_s, nemesis.let_one_go)
+    if world.plan.schedules:
+        await _keep_time(world, client, nemesis)
     await _come_to_rest(world, client, nemesis)
     if world.violations:
         return
@@ -182,6 +193,28 @@ async def _reporting(world: World, blow: Any) -> None:
         world.blame(f"a blow failed with {error!r}")
 
 
+async def _land(world: World, client: Client, nemesis: Nemesis) -> None:
+    """Set a clock that has leapt right, with enough hands for what is due until then."""
+    if world.ahead_us:
+        nemesis.mend(HANDS_AT_PEACE)
+        await client.planner.pause_all()
+        await nemesis.leaper.land()
+
+
+async def _keep_time(world: World, client: Client, nemesis: Nemesis) -> None:
+    """Let the schedules go on undisturbed for a while, and then stop them."""
+    await client.planner.resume_all()
+    assert world.calm_since_us is not None
+    from_us = world.calm_since_us + rest.RECOVERY_US
+    while world.loop.now_us < from_us + CALM_US and not world.violations:
+        await asyncio.sleep(LOOK_S)
+        _look(world)
+        nemesis.mend(HANDS_AT_PEACE)
+        if world.loop.now_us > from_us:
+            world.checker.fires.watch()
+    await client.planner.pause_all()
+
+
 async def _come_to_rest(world: World, client: Client, nemesis: Nemesis) -> None:
     began_us = progress_us = world.loop.now_us
     left = len(world.checker.tasks)
@@ -197,7 +230,7 @@ async def _come_to_rest(world: World, client: Client, nemesis: Nemesis) -> None:
         if world.rng.random() < HASTE:
             client.hasten()
         for row in restless:
-            if row.state == State.WAITING:
+            if row.state == State.WAITING and not waits(row):
                 await client.wake(row.id)
         now_us = world.loop.now_us
         if now_us - began_us > REST_US or now_us - progress_us > PROGRESS_US:
@@ -254,8 +287,7 @@ async def _prune(world: World, client: Client) -> None:
 
 
 def _prune_once(state: State) -> Program[int]:
-    # Clock steps may have put ends into the future, so everything is old enough.
-    pruned: int = yield claims.prune(state, keep_us=-3_600 * SECOND_US, limit=50)
+    pruned: int = yield claims.prune(state, keep_us=ANY_AGE_US, limit=50)
     return pruned
 
 

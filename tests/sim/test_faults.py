@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.faults import FAULTS, Fault
+from tests.sim.faults import FAULTS
+from tests.sim.faults_made import Fault
 from tests.sim.simulation import simulate
 
 SEEDS = range(30)

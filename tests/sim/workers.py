@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 QUEUES = ("default", "narrow")
 
 
+class Usurper:
+    """Takes itself for the leader."""
+
+    is_leader = True
+
+
 class SimWorker:
     """One worker: its host, its clocks, its store and its supervisor."""
 
@@ -114,6 +120,9 @@ class SimWorker:
             bus=bus,
         )
         self.supervisor = Supervisor(around, queues=QUEUES)
+        if world.plan.usurpers and world.rng.random() < world.plan.usurpers:
+            scheduler: Any = self.supervisor.scheduler
+            scheduler._elector = Usurper()
         promising: Any = self.supervisor.executor.slots
         promising.promise = self._promise
         self.worker_id = self.store.worker_id = self.supervisor.worker.id

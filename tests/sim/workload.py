@@ -12,6 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenure.kernel.errors import (
+    ConflictError,
     DuplicateError,
     NotFoundError,
     StoreBusyError,
@@ -30,6 +31,7 @@ from tests.sim.clocks import SECOND_US, SimClock
 from tests.sim.ledger import TaskKey
 from tests.sim.loop import HOST, Host
 from tests.sim.menu import Menu
+from tests.sim.planner import Planner
 from tests.sim.store import SimStore
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ WAITING_MAX = 60
 
 # A no is an answer too.
 HONEST = (
-    *(StoreBusyError, NotFoundError, TransitionError),
+    *(StoreBusyError, NotFoundError, TransitionError, ConflictError),
     *(WaitTimeoutError, TaskFailedError, DuplicateError),
 )
 
@@ -57,6 +59,7 @@ class Client:
         self.under_way: set[asyncio.Task[None]] = set()
         self.clock = SimClock(world.loop)
         self.menu = Menu(world)
+        self.planner = Planner(world, self)
         self._context = copy_context()
         self._context.run(HOST.set, self.host)
         self.store = self._context.run(
@@ -85,6 +88,10 @@ class Client:
             (self.look, 4),
             (self.limit, 1),
         ]
+        if world.plan.leap_us:
+            deeds = []
+        if world.plan.schedules:
+            deeds.append((self.planner.act, 16))
         choices, weights = [deed for deed, _ in deeds], [weight for _, weight in deeds]
         while True:
             await asyncio.sleep(rng.expovariate(1.0) * world.plan.requests_every_us / SECOND_US)

@@ -14,7 +14,7 @@ import apsw
 from tenure.kernel.states import State
 from tests.sim.audit import Deed, Reader, Row
 from tests.sim.checker import Checker
-from tests.sim.clocks import SECOND_US, SimClock, SimIds
+from tests.sim.clocks import SECOND_US, START_US, SimClock, SimIds
 from tests.sim.ledger import ClaimKey, Ledger, TaskKey
 from tests.sim.loop import Host, VirtualLoop
 from tests.sim.plan import Plan
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.sim.workers import SimWorker
 
 VIOLATIONS_MAX = 20
+# Clock steps may have put ends into the future, so that everything is old enough.
+ANY_AGE_US = -2 * 366 * 86_400 * SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class World:
         self.path = path
         self.plant = plant
         self.ids = SimIds(rng)
-        self.store_clock = SimClock(loop)
+        self.store_clock = SimClock(loop, wall_offset_us=plan.epoch_us - START_US)
+        self.ahead_us = 0  # by which the store's clock has leapt
         self.ledger = Ledger()
         self.counts = Counts()
         self.workers: list[SimWorker] = []
@@ -143,7 +146,7 @@ class World:
         """Return for how long tasks of an ended state are kept."""
         pruner = self.plan.settings.pruner
         if self.prunes_all:
-            return -3_600 * SECOND_US
+            return ANY_AGE_US
         keep_us = {
             State.COMPLETED: pruner.keep_completed_us,
             State.FAILED: pruner.keep_failed_us,
