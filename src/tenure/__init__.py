@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tenure.sdk.context import TaskContext, context
     from tenure.sdk.enqueuer import AsyncEnqueuer, Enqueuer
     from tenure.sdk.handle import AsyncHandle, Handle
-    from tenure.sdk.recurring import UNCHANGED, Next
+    from tenure.sdk.next_run import UNCHANGED, Next
     from tenure.sdk.retrying import GiveUp, RetryLater, exponential, retry
     from tenure.sdk.task import (
         AsyncKind,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from tenure.settings import Settings
 
 _HOMES = {
-    "UNCHANGED": "tenure.sdk.recurring",
+    "UNCHANGED": "tenure.sdk.next_run",
     "AsyncClient": "tenure.sdk.client",
     "AsyncEnqueuer": "tenure.sdk.enqueuer",
     "AsyncHandle": "tenure.sdk.handle",
@@ -76,7 +76,7 @@ _HOMES = {
     "Lane": "tenure.kernel.model",
     "LeaseLostError": "tenure.kernel.errors",
     "LimitError": "tenure.kernel.errors",
-    "Next": "tenure.sdk.recurring",
+    "Next": "tenure.sdk.next_run",
     "NotFoundError": "tenure.kernel.errors",
     "Registry": "tenure.sdk.task",
     "RetryLater": "tenure.sdk.retrying",

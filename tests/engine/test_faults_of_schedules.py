@@ -94,7 +94,7 @@ FAULTS = [
     fault(Scheduler, "_was_set_back", never_back,
           firing_tests.test_a_clock_that_was_ahead_while_fires_failed_is_seen_all_the_same),
     fault(Scheduler, "_was_set_back", back_and_marked_no_more,
-          firing_tests.test_a_clock_set_back_is_told_of_once),
+          firing_tests.test_a_clock_set_back_is_told_of_once, 0),
     fault(Scheduler, "_watch_clock", nothing_soon,
           firing_tests.test_a_clock_set_back_while_nobody_worked_is_seen_all_the_same),
     fault(tenure.engine.scheduler, "BACK_US", 0,

@@ -18,7 +18,7 @@ from tenure.kernel.model import Task
 from tenure.kernel.schedules.model import Schedule, Template
 from tenure.kernel.schedules.policies import Overlap
 from tenure.kernel.states import State
-from tenure.sdk.recurring import Next
+from tenure.sdk.next_run import Next
 from tenure.sdk.task import CallableKind, Registry
 from tenure.sdk.when import When, cron, every
 from tenure.service import schedules

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 import tenure
@@ -215,3 +217,27 @@ def test_the_names_are_in_the_package() -> None:
     names = ["every", "cron", "rrule", "once", "calendar", "Next", "UNCHANGED", "schedule", "When"]
 
     assert all(hasattr(tenure, name) for name in names)
+
+
+class Page(msgspec.Struct):
+    """A result with a type of its own."""
+
+    number: int
+
+
+def wrapped() -> Next[Page]:
+    return Next(result=Page(1))
+
+
+def bare() -> Next:  # type: ignore[type-arg] # as people may write it
+    return Next(result=1)
+
+
+@pytest.mark.parametrize(
+    ("function", "body", "result"), [(wrapped, b'{"number":2}', Page(2)), (bare, b"[3]", [3])]
+)
+def test_a_result_that_was_wrapped_is_read_as_what_it_is(
+    function: Callable[[], object], body: bytes, result: object
+) -> None:
+    """It was read as a `Next`, which no stored result fits."""
+    assert result == Registry().task(function).codec.decode_result(body)

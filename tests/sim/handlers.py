@@ -21,8 +21,8 @@ from tenure.kernel.outcome import Cancelled, Completed, Snoozed, Waiting
 from tenure.kernel.ports import Statement, Steps, Verb, transaction
 from tenure.kernel.retry import Exponential, Fixed, RetryPolicy
 from tenure.sdk.context import TaskContext, context
+from tenure.sdk.next_run import Next
 from tenure.sdk.payload import encode_json
-from tenure.sdk.recurring import Next
 from tenure.sdk.retrying import GiveUp, RetryLater
 from tenure.sdk.task import Registry
 from tenure.sdk.when import every

@@ -20,7 +20,8 @@ from tenure.kernel.errors import ConfigError, InvalidError, LimitError
 from tenure.kernel.model import Claim
 from tenure.kernel.outcome import Cancelled, Completed, Failed, Outcome, Snoozed
 from tenure.sdk.context import TaskContext, current
-from tenure.sdk.recurring import Next, completed
+from tenure.sdk.next_run import Next
+from tenure.sdk.recurring import completed
 from tenure.sdk.retrying import GiveUp, RetryLater
 from tenure.sdk.task import Kind
 

@@ -24,7 +24,8 @@ from tenure.kernel.outcome import (
     Snoozed,
     Waiting,
 )
-from tenure.sdk.recurring import Next, completed
+from tenure.sdk.next_run import Next
+from tenure.sdk.recurring import completed
 from tenure.sdk.retrying import GiveUp, RetryLater
 from tenure.sdk.task import Kind
 from tenure.settings import LimitsSettings

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from tenure.kernel.errors import ConfigError, InvalidError
+from tenure.sdk.next_run import Next
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -41,7 +42,7 @@ class Codec:
             self._decoder = msgspec.json.Decoder(
                 _shape(self._parameters, hints), dec_hook=_read_other
             )
-            self._result = msgspec.json.Decoder(hints.get("return", Any), dec_hook=_read_other)
+            self._result = msgspec.json.Decoder(_result_of(hints), dec_hook=_read_other)
         except (TypeError, NameError) as error:
             raise ConfigError(
                 f"an annotation of kind {kind!r} cannot be read from JSON: {error}", key=kind
@@ -205,6 +206,14 @@ def _hints(function: Callable[..., Any], kind: str) -> dict[str, Any]:
         raise ConfigError(
             f"an annotation of kind {kind!r} cannot be understood: {error}", key=kind
         ) from error
+
+
+def _result_of(hints: Mapping[str, Any]) -> Any:  # whatever people annotate
+    """Return the type of the result, which a handler may wrap in a `Next`."""
+    hint = hints.get("return", Any)
+    if hint is Next:
+        return Any
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Next else hint
 
 
 def _shape(parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> type[msgspec.Struct]:

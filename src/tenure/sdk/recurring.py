@@ -7,47 +7,19 @@ newer version can bring an older one up, step by step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from tenure.kernel.errors import ConfigError, InvalidError
 from tenure.kernel.outcome import Completed, Steer
 from tenure.sdk.durations import instant_us
+from tenure.sdk.next_run import Next, Unchanged
 from tenure.sdk.payload import decode_as, encode_json
-from tenure.sdk.when import When
 
 R = TypeVar("R")
 
 Migration = Callable[[Any], Any]
-
-
-class Unchanged:
-    """The type of `UNCHANGED`."""
-
-    def __repr__(self) -> str:
-        return "UNCHANGED"
-
-
-# The state of a run that says nothing about it.
-UNCHANGED: Final = Unchanged()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Next(Generic[R]):
-    """What a handler returns to say more than its result: ``return Next(state=cursor)``.
-
-    *state* is handed to the next run of the schedule; unless given it stays as it was, and a run
-    that fails leaves it as it was in any case. *at* is when the next run is, in place of the
-    rule's next. *when* is the rule from now on.
-    """
-
-    result: R | None = None
-    state: object = UNCHANGED
-    at: datetime | None = None
-    when: When | None = None
 
 
 class _Stored(msgspec.Struct):
