@@ -182,8 +182,11 @@ class Fires:
             case "advance_schedules":
                 self._advanced(deed, old, new)
             case "update_schedule":
-                is_due = is_active(old) and 0 < (old.next_fire_at_us or 0) <= deed.now_us
-                if is_due and new.trouble is None:
+                due_us = old.next_fire_at_us or 0
+                is_due = is_active(old) and 0 < due_us <= deed.now_us
+                # What a rule named up to the floor may have fired, and been pruned.
+                may_come = due_us > old.floor_us or due_us == old.steered_us
+                if is_due and may_come and new.trouble is None:
                     is_kept = new.next_fire_at_us == old.next_fire_at_us
                     self._must(is_kept, f"an edit forgets what was due: {old} to {new}")
             case "replan_schedules":

@@ -44,10 +44,6 @@ POLICIES: tuple[dict[str, Any], ...] = (
 )
 DAYS_OFF = {"dates": ["2024-03-30", "2024-10-26", "2023-11-13"]}
 PATIENCE = 40
-# A clock that is a year ahead has the ledger pruned of what has only just fired. The floor that is
-# left does not hold for one that an edit or a resumption has set as the next; so there are none of
-# them in these runs until it does.
-EDITS_WITH_A_PRUNED_LEDGER = False
 
 
 class Planner:
@@ -75,9 +71,9 @@ class Planner:
         settings = self.world.plan.settings
         id = f"s{self._rng.randrange(self.world.plan.schedules)}"
         deeds: list[tuple[Callable[[], Program[Any]], int]] = [
-            (lambda: self._ensure(id), 8 if self._may_edit else 0),
+            (lambda: self._ensure(id), 8),
             (lambda: schedules.pause(NO_TENANT, id, settings), 3),
-            (lambda: schedules.resume(NO_TENANT, id, settings), 6 if self._may_edit else 0),
+            (lambda: schedules.resume(NO_TENANT, id, settings), 6),
             (lambda: schedules.run_soon(NO_TENANT, id, settings), 6),
             (lambda: schedules.set_next_in(NO_TENANT, id, self._delay_us(), settings), 3),
             (lambda: schedules.delete(NO_TENANT, id, settings), 1),
@@ -85,12 +81,6 @@ class Planner:
         choices, weights = [deed for deed, _ in deeds], [weight for _, weight in deeds]
         (deed,) = self._rng.choices(choices, weights)
         await self._ask(deed())
-
-    @property
-    def _may_edit(self) -> bool:
-        plan = self.world.plan
-        is_kept = plan.leap_us < plan.settings.pruner.keep_fires_us
-        return is_kept or EDITS_WITH_A_PRUNED_LEDGER
 
     async def resume_all(self) -> None:
         """Let all of them go on."""

@@ -9,7 +9,7 @@ import pytest
 from tenure.kernel.schedules.definition import Definition, RuleKind
 from tenure.kernel.schedules.firing import decide
 from tenure.kernel.schedules.model import Verdict
-from tenure.kernel.schedules.policies import Missed, Overlap
+from tenure.kernel.schedules.policies import Drift, Missed, Overlap
 from tenure.store import firing, schedules
 from tests.store.drivers import SECOND_US, START_US, Driver
 from tests.store.schedule_builders import (
@@ -236,3 +236,23 @@ def test_an_unsound_calendar_counts_as_missing(store: Driver) -> None:
     ((_, trouble),) = fire(store).faulty
 
     assert "there is no calendar 'days'" in trouble
+
+
+@pytest.mark.parametrize("drift", ["rate", "delay"])
+def test_an_edit_does_not_bring_back_what_fired_and_was_pruned(store: Driver, drift: str) -> None:
+    """What an edit kept as due was taken for a wish, which no floor holds back."""
+    put(store, overlap=Overlap.ALLOW)
+    fire(store)
+    store.clock.pass_s(100 * 86_400)
+    store.run(firing.prune_fires(keep_us=90 * 86_400 * SECOND_US, limit=10))
+    store.clock.pass_s(-100 * 86_400 - 30)
+    store.run(firing.replan(("", ""), limit=10))
+    due_s = next_s(store)
+    store.clock.pass_s(40)
+
+    put(store, text="2m", start_us=START_US, drift=Drift(drift))
+    fire(store)
+
+    assert 0 == due_s
+    assert 1 == states(store).count("pending")
+    assert [] == ledger(store)

@@ -294,6 +294,13 @@ def _as_fired(
     return replace(decision, held_by=None, next_fire_at_us=now_us + gap_us(schedule))
 
 
+def _is_new(schedule: Schedule, instant_us: int) -> bool:
+    """Return whether no rule can have named an instant, so that it has not fired before."""
+    if not schedule.counts_from_ends and instant_us != schedule.steered_us:
+        return False
+    return not plan_for(schedule.definition).names(instant_us)
+
+
 def _live_runs(schedules: Iterable[Schedule]) -> Steps[dict[ScheduleKey, list[LiveRun]]]:
     """Return the runs that have not ended, oldest first, of schedules that mind them."""
     keys = [
@@ -316,15 +323,14 @@ def _write(
 ) -> Steps[list[Entry]]:
     """Enter what was decided, but for instants whose entry may have been pruned.
 
-    What counts from ends, and what somebody steered to, is no instant of a rule, and new each time.
+    What counts from ends, and what somebody steered to, is new each time, unless the rule has an
+    instant just there.
     """
     wanted = [
         (schedule, entry)
         for schedule, decision in decisions
         for entry in decision.entries
-        if entry.instant_us > schedule.floor_us
-        or schedule.counts_from_ends
-        or entry.instant_us == schedule.steered_us
+        if entry.instant_us > schedule.floor_us or _is_new(schedule, entry.instant_us)
     ]
     return (yield from ledger.enter(wanted, inline_bytes_max=inline_bytes_max))
 

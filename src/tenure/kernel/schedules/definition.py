@@ -153,6 +153,10 @@ class Plan:
             after_us = allowed_us - 1
         return None
 
+    def names(self, at_us: int) -> bool:
+        """Return whether it is an instant of the rule."""
+        return self.next_after(at_us - 1) == at_us
+
     def latest(self, at_us: int, *, floor_us: int) -> int | None:
         """Return the last instant that is neither after *at_us* nor before *floor_us*."""
         return previous_at_or_before(self.next_after, at_us, floor_us=floor_us)

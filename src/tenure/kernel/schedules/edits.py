@@ -95,7 +95,10 @@ def changed(there_is: Schedule, wanted: Wanted, known: Calendars, now_us: int) -
         held_by=None,
     )
     due_us = there_is.next_fire_at_us
-    if due_us is not None and due_us <= now_us and there_is.paused_at_us is None:
+    may_have_fired = due_us is not None and due_us <= there_is.floor_us
+    is_wish = due_us is not None and due_us == there_is.steered_us
+    is_due = due_us is not None and due_us <= now_us and there_is.paused_at_us is None
+    if is_due and (is_wish or not may_have_fired):
         # It has come due and nobody has fired it yet: it still counts.
         return replace(planned, steered_us=due_us, next_fire_at_us=due_us)
     if planned.counts_from_ends and there_is.counts_from_ends:
