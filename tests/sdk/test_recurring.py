@@ -205,6 +205,33 @@ def test_an_id_is_declared_by_one_handler_only() -> None:
         registry.schedule("nightly", every("1d"), registry.get("b").call())
 
 
+@pytest.mark.parametrize(("rule", "size"), [("2d", 1), ("1d", 2)])
+def test_an_id_has_one_rule_and_one_call(rule: str, size: int) -> None:
+    """The last one won, without a word."""
+    registry = Registry()
+
+    @registry.task
+    def work(size: int) -> None: ...
+
+    registry.schedule("nightly", every("1d"), work.call(1))
+
+    with pytest.raises(ConfigError, match="schedule 'nightly' is declared twice"):
+        registry.schedule("nightly", every(rule), work.call(size))
+
+
+def test_a_module_that_is_loaded_twice_may_declare_its_schedules_twice() -> None:
+    registry = Registry()
+
+    def load() -> None:
+        @registry.task(schedule=every("1d"))
+        def work() -> None: ...
+
+    load()
+    load()
+
+    assert ["work"] == list(registry.declared)
+
+
 def test_the_id_of_a_declared_schedule_keeps_the_rules_of_ids() -> None:
     registry = Registry()
     registry.task(name="a")(lambda: None)

@@ -228,6 +228,12 @@ class Declared:
     call: Call[Any]
     paused: bool = False
 
+    @property
+    def says(self) -> tuple[object, ...]:
+        """What two declarations under one id must have in common."""
+        kind = self.call.kind
+        return (self.when, kind.name, place_of(kind.function), self.call.payload)
+
 
 class Registry:
     """The kinds that a worker knows, by name."""
@@ -347,7 +353,8 @@ class Registry:
         """
         validate.identifier(id, field="id")
         known = self.declared.get(id)
-        if known is not None and known.call.kind.function is not call.kind.function:
+        # The same again is a module that is merely loaded a second time.
+        if known is not None and known.says != Declared(id=id, when=when, call=call).says:
             raise ConfigError(f"schedule {id!r} is declared twice; give one another id", key=id)
         self.declared[id] = Declared(id=id, when=when, call=call, paused=paused)
 
