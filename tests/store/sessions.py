@@ -39,6 +39,12 @@ class Session:
         self.connection.execute("SET lock_timeout = '100ms'")
         self.connection.commit()
         self.pid = self.connection.info.backend_pid
+        self.thread: threading.Thread | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread is at work on the connection."""
+        return self.thread is not None and self.thread.is_alive()
 
     def run(self, verb: Verb[T]) -> T:
         """Run a verb and leave the transaction open."""
@@ -85,7 +91,16 @@ def sessions(store: Driver, count: int = 2) -> Iterator[list[Session]]:
     try:
         yield opened
     finally:
+        # A test that fails may leave a session waiting for another. To close it under the hands
+        # of its thread would end the process; when the others let go, it ends by itself.
+        waiting = [session for session in opened if session.is_busy]
         for session in opened:
+            if session not in waiting:
+                session.close()
+        for session in waiting:
+            assert session.thread is not None
+            session.thread.join(timeout=30)
+            assert not session.is_busy, "nobody let go of the lock"
             session.close()
 
 
@@ -96,7 +111,7 @@ class Waiting(Generic[T]):
         self._answers: list[T] = []
         self._errors: list[Exception] = []
         session.be_patient()
-        self._thread = threading.Thread(target=self._run, args=(verb, session))
+        self._thread = session.thread = threading.Thread(target=self._run, args=(verb, session))
         self._thread.start()
         for _ in range(LOOKS_MAX):
             if holder.is_waiting_for(session.pid) or not self._thread.is_alive():
