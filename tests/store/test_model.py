@@ -11,14 +11,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, settings as profile, strategies as st
+from hypothesis import HealthCheck, assume, settings as profile, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     invariant,
     multiple,
     rule,
-    run_state_machine_as_test,
 )
 
 from tenure.kernel.errors import ConflictError, NotFoundError
@@ -28,9 +27,9 @@ from tenure.kernel.settle import Settlement
 from tenure.kernel.states import ENDED, SETTLING, Event
 from tenure.store import claims, history, queues, tasks, workers
 from tests.store.builders import INLINE_BYTES_MAX, LARGE, a_request, a_settlement, a_task
-from tests.store.conftest import THOROUGH, Drivers
+from tests.store.conftest import Drivers
 from tests.store.drivers import SECOND_US, START_US, Driver
-from tests.store.faults import open_beside, statement_fault, without
+from tests.store.histories import assert_fault_found, run_on_both
 from tests.store.model import Key, Model
 
 T = TypeVar("T")
@@ -378,20 +377,8 @@ def _inline(body: bytes | None) -> bytes | None:
     return None if body is not None and len(body) > INLINE_BYTES_MAX else body
 
 
-def run_histories(stores: list[Driver], settings: profile) -> None:
-    class OnStores(Histories):
-        def __init__(self) -> None:
-            super().__init__(stores)
-
-    run_state_machine_as_test(OnStores, settings=settings)
-
-
 def test_both_stores_do_as_the_model_does(drivers: Drivers) -> None:
-    is_thorough = profile.get_current_profile_name() == THOROUGH
-    run_histories(
-        [drivers.emptied("apsw_sync"), drivers.emptied("psycopg")],
-        profile.get_profile(THOROUGH) if is_thorough else GATE,
-    )
+    run_on_both(Histories, drivers, GATE)
 
 
 FAULTS = [
@@ -405,21 +392,4 @@ FAULTS = [
 def test_random_histories_find_a_planted_fault(
     statement: str, old: str, new: str, drivers: Drivers
 ) -> None:
-    sound = drivers.emptied("apsw_sync")
-    fault = without(statement, {"sqlite": old}, new, check=run_histories)
-    with statement_fault(fault, "sqlite"):
-        faulty = open_beside(sound)
-        # To make the history short would take longer than to find it.
-        settings = profile(
-            GATE,
-            max_examples=1_000,
-            phases=[Phase.generate],
-            derandomize=True,
-            database=None,
-            print_blob=False,
-        )
-        try:
-            with pytest.raises(AssertionError):
-                run_histories([faulty], settings)
-        finally:
-            faulty.close()
+    assert_fault_found(Histories, drivers, GATE, statement=statement, old=old, new=new)

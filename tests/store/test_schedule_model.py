@@ -10,14 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings as profile, strategies as st
+from hypothesis import HealthCheck, settings as profile, strategies as st
 from hypothesis.stateful import (
     Bundle,
     initialize,
     invariant,
     multiple,
     rule,
-    run_state_machine_as_test,
 )
 
 from tenure.kernel.model import Claim, TaskId
@@ -28,9 +27,9 @@ from tenure.kernel.schedules.policies import Drift, Missed, Overlap
 from tenure.kernel.states import Event, State
 from tenure.store import claims, firing, schedules, tasks
 from tests.store.builders import INLINE_BYTES_MAX, a_request, a_settlement, last_claim
-from tests.store.conftest import THOROUGH, Drivers
+from tests.store.conftest import Drivers
 from tests.store.drivers import SECOND_US, Driver
-from tests.store.faults import open_beside, statement_fault, without
+from tests.store.histories import assert_fault_found, run_on_both
 from tests.store.model import Key
 from tests.store.schedule_builders import a_template, a_wanted
 from tests.store.schedule_model import ScheduledModel
@@ -254,20 +253,8 @@ def _told(schedule: Schedule) -> Any:
     return replace(schedule, updated_at_us=0)
 
 
-def run_histories(stores: list[Driver], settings: profile) -> None:
-    class OnStores(Histories):
-        def __init__(self) -> None:
-            super().__init__(stores)
-
-    run_state_machine_as_test(OnStores, settings=settings)
-
-
 def test_both_stores_do_as_the_model_does(drivers: Drivers) -> None:
-    is_thorough = profile.get_current_profile_name() == THOROUGH
-    run_histories(
-        [drivers.emptied("apsw_sync"), drivers.emptied("psycopg")],
-        profile.get_profile(THOROUGH) if is_thorough else GATE,
-    )
+    run_on_both(Histories, drivers, GATE)
 
 
 FAULTS = [
@@ -281,21 +268,4 @@ FAULTS = [
 def test_random_histories_find_a_planted_fault(
     statement: str, old: str, new: str, drivers: Drivers
 ) -> None:
-    sound = drivers.emptied("apsw_sync")
-    fault = without(statement, {"sqlite": old}, new, check=run_histories)
-    with statement_fault(fault, "sqlite"):
-        faulty = open_beside(sound)
-        # To make the history short would take longer than to find it.
-        settings = profile(
-            GATE,
-            max_examples=1_000,
-            phases=[Phase.generate],
-            derandomize=True,
-            database=None,
-            print_blob=False,
-        )
-        try:
-            with pytest.raises(AssertionError):
-                run_histories([faulty], settings)
-        finally:
-            faulty.close()
+    assert_fault_found(Histories, drivers, GATE, statement=statement, old=old, new=new)

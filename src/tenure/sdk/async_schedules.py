@@ -135,14 +135,7 @@ class AsyncSchedules(AsyncScheduleViews):
         await self._run(schedules.set_carry(self._owner.tenant, id, carry, self._owner.settings))
 
     async def skip(self, *ids: str, until: datetime | None = None) -> int:
-        """Let nothing up to *until*, or up to now, fire any more: of these schedules, or of all.
-
-        For a store that was put back from a backup, before its workers start: what fired since
-        then is not in its ledger. Return how many schedules had something to let go.
-
-        Raises:
-            NotFoundError: there is none by one of the ids.
-        """
+        """Let nothing up to *until*, or up to now, fire any more; see `Schedules.skip`."""
         until_us = None if until is None else instant_us(until, field="until")
         return await self._run(
             skipping.skip(self._owner.tenant, ids, self._owner.settings, until_us=until_us)
